@@ -1,0 +1,66 @@
+package albion
+
+import "time"
+
+// Seen is what the data plane observes, as the API shows it: never part of a
+// State, never stored.
+type Seen struct {
+	Listeners []ListenerSeen
+	Targets   []TargetSeen
+}
+
+// ListenerSeen is how a listener fares.
+type ListenerSeen struct {
+	Listener    ARN
+	Address     string // where it listens, HOST:PORT
+	Serving     bool
+	Problem     string // why it does not serve
+	Connections int    // open now
+}
+
+// TargetSeen is how a target fares: DescribeTargetHealth, and what is left of
+// its work.
+type TargetSeen struct {
+	Group       ARN
+	Target      Target
+	Health      Health
+	Outstanding int       // requests and tunnels in flight
+	Until       time.Time // of a draining target: when what is left is closed
+}
+
+// Health is a target's state, with the reason when it is not healthy.
+type Health struct {
+	State       HealthState
+	Reason      HealthReason
+	Description string
+	Since       time.Time
+}
+
+// HealthState is ALB's TargetHealth.State.
+type HealthState string
+
+// The states of a target.
+const (
+	Initial     HealthState = "initial"
+	Healthy     HealthState = "healthy"
+	Unhealthy   HealthState = "unhealthy"
+	Unused      HealthState = "unused"      // no listener forwards to its group
+	Draining    HealthState = "draining"    // deregistered, with work left
+	Unavailable HealthState = "unavailable" // health checks are off
+)
+
+// HealthReason is ALB's TargetHealth.Reason.
+type HealthReason string
+
+// The reasons that the data plane gives.
+const (
+	ReasonRegistration   HealthReason = "Elb.RegistrationInProgress"
+	ReasonInitial        HealthReason = "Elb.InitialHealthChecking"
+	ReasonMismatch       HealthReason = "Target.ResponseCodeMismatch"
+	ReasonTimeout        HealthReason = "Target.Timeout"
+	ReasonFailed         HealthReason = "Target.FailedHealthChecks"
+	ReasonNotInUse       HealthReason = "Target.NotInUse"
+	ReasonDeregistration HealthReason = "Target.DeregistrationInProgress"
+	ReasonDisabled       HealthReason = "Target.HealthCheckDisabled"
+	ReasonInternal       HealthReason = "Elb.InternalError"
+)

@@ -1,0 +1,225 @@
+package albion
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+)
+
+// Kind names a kind of object, as the store keeps it.
+type Kind string
+
+// The kinds of which a State consists.
+const (
+	KindLoadBalancer  Kind = "load-balancer"
+	KindListener      Kind = "listener"
+	KindRule          Kind = "rule"
+	KindTargetGroup   Kind = "target-group"
+	KindCertificate   Kind = "certificate"
+	KindSecurityGroup Kind = "security-group"
+	KindAuthority     Kind = "authority"
+	KindKey           Kind = "key" // secret: a store seals what it keeps of this kind
+)
+
+// Kinds lists every kind, referred-to kinds before those that refer to them.
+func Kinds() []Kind {
+	return []Kind{
+		KindKey, KindAuthority, KindCertificate, KindSecurityGroup,
+		KindTargetGroup, KindLoadBalancer, KindListener, KindRule,
+	}
+}
+
+// State is all that an operator wants, at one version. The zero State is an
+// empty balancer. A State and everything it holds is never written again once
+// it is published.
+type State struct {
+	Version        uint64
+	LoadBalancers  Table[*LoadBalancer]
+	Listeners      Table[*Listener]
+	Rules          Table[*Rule]
+	TargetGroups   Table[*TargetGroup]
+	Certificates   Table[*Certificate]
+	SecurityGroups Table[*SecurityGroup]
+	Authorities    Table[*Authority]
+	Keys           Table[*Key]
+}
+
+// Table is the objects of one kind by identity. Values are shared and must not
+// be written.
+type Table[T any] struct{ m map[string]T }
+
+// Get returns the object with this identity.
+func (t Table[T]) Get(id string) (T, bool) {
+	v, ok := t.m[id]
+	return v, ok
+}
+
+// Len is the number of objects.
+func (t Table[T]) Len() int { return len(t.m) }
+
+// All yields the objects in the order of their identities.
+func (t Table[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, id := range slices.Sorted(maps.Keys(t.m)) {
+			if !yield(t.m[id]) {
+				return
+			}
+		}
+	}
+}
+
+// object is what a Table can hold: T itself, which knows its place in a State.
+type object[T any] interface {
+	comparable
+	Identity() string
+	kind() Kind
+	table(s *State) *Table[T]
+}
+
+// Draft is the next State in the making. It belongs to one goroutine.
+type Draft struct {
+	State          // what the next State holds so far; read it, change it with Put and Delete
+	base    *State // what it started from
+	fresh   map[Kind]bool
+	changes map[Change]struct{}
+}
+
+// Change names one object that a Draft put or deleted.
+type Change struct {
+	Kind Kind
+	ID   string
+}
+
+// NewDraft begins the State that follows base.
+func NewDraft(base *State) *Draft {
+	return &Draft{State: *base, base: base, fresh: map[Kind]bool{}, changes: map[Change]struct{}{}}
+}
+
+// Put adds v, or replaces the object with the same identity. v belongs to the
+// State from then on.
+func Put[T object[T]](d *Draft, v T) {
+	edit[T](d, v)[v.Identity()] = v
+	d.changes[Change{v.kind(), v.Identity()}] = struct{}{}
+}
+
+// Delete removes the object with this identity, if there is one.
+func Delete[T object[T]](d *Draft, id string) {
+	var zero T
+	if _, ok := zero.table(&d.State).m[id]; !ok {
+		return
+	}
+	delete(edit[T](d, zero), id)
+	d.changes[Change{zero.kind(), id}] = struct{}{}
+}
+
+// edit returns the Draft's own copy of a table, made at the first change.
+func edit[T object[T]](d *Draft, v T) map[string]T {
+	table := v.table(&d.State)
+	if !d.fresh[v.kind()] {
+		d.fresh[v.kind()] = true
+		table.m = maps.Clone(table.m)
+		if table.m == nil {
+			table.m = map[string]T{}
+		}
+	}
+	return table.m
+}
+
+// Changes lists what was put or deleted, in a stable order.
+func (d *Draft) Changes() []Change {
+	return slices.SortedFunc(maps.Keys(d.changes), func(a, b Change) int {
+		if a.Kind != b.Kind {
+			return slices.Index(Kinds(), a.Kind) - slices.Index(Kinds(), b.Kind)
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+}
+
+// Finish validates the Draft and returns it as the next State. Without changes
+// it returns the State that the Draft began with. After an error nothing has
+// happened.
+func (d *Draft) Finish() (*State, error) {
+	if len(d.changes) == 0 {
+		return d.base, nil
+	}
+	next := d.State
+	next.Version++
+	if err := Validate(&next); err != nil {
+		return nil, err
+	}
+	return &next, nil
+}
+
+// Encode returns the stored form of one object, or false when the State does
+// not hold it. The form of a Key is its secret itself.
+func (s *State) Encode(c Change) (data []byte, ok bool, err error) {
+	switch c.Kind {
+	case KindLoadBalancer:
+		return encode(s.LoadBalancers, c.ID)
+	case KindListener:
+		return encode(s.Listeners, c.ID)
+	case KindRule:
+		return encode(s.Rules, c.ID)
+	case KindTargetGroup:
+		return encode(s.TargetGroups, c.ID)
+	case KindCertificate:
+		return encode(s.Certificates, c.ID)
+	case KindSecurityGroup:
+		return encode(s.SecurityGroups, c.ID)
+	case KindAuthority:
+		return encode(s.Authorities, c.ID)
+	case KindKey:
+		key, ok := s.Keys.Get(c.ID)
+		if !ok {
+			return nil, false, nil
+		}
+		return key.Secret, true, nil
+	}
+	return nil, false, fmt.Errorf("albion: no kind %q", c.Kind)
+}
+
+// Decode puts one object from its stored form into the Draft.
+func (d *Draft) Decode(c Change, data []byte) error {
+	switch c.Kind {
+	case KindLoadBalancer:
+		return decode(d, data, new(LoadBalancer))
+	case KindListener:
+		return decode(d, data, new(Listener))
+	case KindRule:
+		return decode(d, data, new(Rule))
+	case KindTargetGroup:
+		return decode(d, data, new(TargetGroup))
+	case KindCertificate:
+		return decode(d, data, new(Certificate))
+	case KindSecurityGroup:
+		return decode(d, data, new(SecurityGroup))
+	case KindAuthority:
+		return decode(d, data, new(Authority))
+	case KindKey:
+		Put(d, &Key{Name: c.ID, Secret: data})
+		return nil
+	}
+	return fmt.Errorf("albion: no kind %q", c.Kind)
+}
+
+func encode[T any](t Table[T], id string) ([]byte, bool, error) {
+	v, ok := t.Get(id)
+	if !ok {
+		return nil, false, nil
+	}
+	data, err := json.Marshal(v)
+	return data, true, err
+}
+
+func decode[T object[T]](d *Draft, data []byte, v T) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("albion: stored %s: %w", v.kind(), err)
+	}
+	Put(d, v)
+	return nil
+}
