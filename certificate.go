@@ -65,14 +65,14 @@ func (Secret) GoString() string             { return hidden }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-func (c *Certificate) Identity() string                   { return string(c.ARN) }
-func (*Certificate) kind() Kind                           { return KindCertificate }
+func (c *Certificate) Identity() string                  { return string(c.ARN) }
+func (*Certificate) kind() Kind                          { return KindCertificate }
 func (*Certificate) table(s *State) *Table[*Certificate] { return &s.Certificates }
 
-func (a *Authority) Identity() string                 { return a.Name }
-func (*Authority) kind() Kind                         { return KindAuthority }
+func (a *Authority) Identity() string                { return a.Name }
+func (*Authority) kind() Kind                        { return KindAuthority }
 func (*Authority) table(s *State) *Table[*Authority] { return &s.Authorities }
 
-func (k *Key) Identity() string           { return k.Name }
-func (*Key) kind() Kind                   { return KindKey }
+func (k *Key) Identity() string          { return k.Name }
+func (*Key) kind() Kind                  { return KindKey }
 func (*Key) table(s *State) *Table[*Key] { return &s.Keys }

@@ -52,6 +52,6 @@ func SSLPolicies() []string {
 	}
 }
 
-func (l *Listener) Identity() string                { return string(l.ARN) }
-func (*Listener) kind() Kind                        { return KindListener }
+func (l *Listener) Identity() string               { return string(l.ARN) }
+func (*Listener) kind() Kind                       { return KindListener }
 func (*Listener) table(s *State) *Table[*Listener] { return &s.Listeners }

@@ -78,6 +78,6 @@ type Origin string
 // OriginFile is the origin of what a configuration file declared.
 const OriginFile Origin = "file"
 
-func (l *LoadBalancer) Identity() string                    { return string(l.ARN) }
-func (*LoadBalancer) kind() Kind                            { return KindLoadBalancer }
+func (l *LoadBalancer) Identity() string                   { return string(l.ARN) }
+func (*LoadBalancer) kind() Kind                           { return KindLoadBalancer }
 func (*LoadBalancer) table(s *State) *Table[*LoadBalancer] { return &s.LoadBalancers }

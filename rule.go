@@ -74,6 +74,6 @@ type FixedResponse struct {
 	Body        string // at most 1024 bytes
 }
 
-func (r *Rule) Identity() string            { return string(r.ARN) }
-func (*Rule) kind() Kind                    { return KindRule }
+func (r *Rule) Identity() string           { return string(r.ARN) }
+func (*Rule) kind() Kind                   { return KindRule }
 func (*Rule) table(s *State) *Table[*Rule] { return &s.Rules }

@@ -32,6 +32,6 @@ func (g *SecurityGroup) Allows(from netip.Addr, port uint16) bool {
 	return false
 }
 
-func (g *SecurityGroup) Identity() string                     { return g.ID }
-func (*SecurityGroup) kind() Kind                             { return KindSecurityGroup }
+func (g *SecurityGroup) Identity() string                    { return g.ID }
+func (*SecurityGroup) kind() Kind                            { return KindSecurityGroup }
 func (*SecurityGroup) table(s *State) *Table[*SecurityGroup] { return &s.SecurityGroups }

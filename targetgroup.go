@@ -98,6 +98,6 @@ const (
 	SockJS       StickinessType = "sockjs"
 )
 
-func (g *TargetGroup) Identity() string                   { return string(g.ARN) }
-func (*TargetGroup) kind() Kind                           { return KindTargetGroup }
+func (g *TargetGroup) Identity() string                  { return string(g.ARN) }
+func (*TargetGroup) kind() Kind                          { return KindTargetGroup }
 func (*TargetGroup) table(s *State) *Table[*TargetGroup] { return &s.TargetGroups }

@@ -1,3 +1,4 @@
 package albion
+
 // Validate is filled in by validate.go's owner.
 func Validate(*State) error { return nil }
