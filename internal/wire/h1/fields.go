@@ -17,18 +17,31 @@ type section struct {
 }
 
 // flaw is what is wrong with a line.
-type flaw string
+type flaw uint8
 
 const (
-	sound       flaw = ""
-	tooLarge    flaw = "fields too large"
-	tooMany     flaw = "too many fields"
-	badEnd      flaw = "CR without LF"
-	badName     flaw = "a line does not begin with a field name and a colon"
-	badValue    flaw = "a control character in a field value"
-	badLength   flaw = "a control character in Content-Length"
-	badEncoding flaw = "a control character in Transfer-Encoding"
+	sound flaw = iota
+	tooLarge
+	tooMany
+	badEnd
+	badName
+	badValue
+	badLength
+	badEncoding
 )
+
+func (f flaw) String() string {
+	return [...]string{
+		sound:       "nothing",
+		tooLarge:    "fields too large",
+		tooMany:     "too many fields",
+		badEnd:      "CR without LF",
+		badName:     "a line does not begin with a field name and a colon",
+		badValue:    "a control character in a field value",
+		badLength:   "a control character in Content-Length",
+		badEncoding: "a control character in Transfer-Encoding",
+	}[f]
+}
 
 // read appends the fields at the beginning of buf to dst, up to and with the
 // empty line. n is the length of it all, 0 when buf ends before the empty line.
@@ -37,7 +50,10 @@ const (
 func (s *section) read(dst []wire.Field, buf []byte) (fields []wire.Field, n int, bad flaw) {
 	for count := 0; ; count++ {
 		rest := buf[n:]
-		if len(rest) > 0 && rest[0] == '\r' {
+		if len(rest) == 0 {
+			return dst, 0, sound
+		}
+		if rest[0] == '\r' {
 			switch {
 			case len(rest) == 1:
 				return dst, 0, sound
@@ -46,14 +62,20 @@ func (s *section) read(dst []wire.Field, buf []byte) (fields []wire.Field, n int
 			}
 			return dst, n + 2, sound
 		}
-		if len(rest) > 0 && count >= s.count {
+		if count >= s.count {
 			return dst, 0, tooMany
 		}
 		most := min(s.line, s.total-n)
 		if len(rest) > most {
 			rest = rest[:most]
 		}
-		name, value, size, bad := s.field(rest)
+		// The field is filled in where it will stay: copying it there would cost as
+		// much as reading it.
+		if len(dst) == cap(dst) {
+			dst = append(dst, wire.Field{})[:len(dst)]
+		}
+		f := &dst[:len(dst)+1][len(dst)]
+		size, bad := s.field(f, rest)
 		if bad != sound {
 			return dst, 0, bad
 		}
@@ -64,61 +86,64 @@ func (s *section) read(dst []wire.Field, buf []byte) (fields []wire.Field, n int
 			return dst, 0, sound
 		}
 		n += size
-		if s.dropInvalid && !wire.PlainChar.All(name) {
+		if s.dropInvalid && !wire.PlainChar.All(f.Name) {
 			continue
 		}
-		id := wire.NameOf(name)
-		dst = append(dst, wire.Field{Name: name, Value: value, ID: id, Hop: id.Hop()})
+		dst = dst[:len(dst)+1]
 	}
 }
 
-// field reads one line (RFC 9112 §5). size is 0 when the line does not end here.
-func (s *section) field(line []byte) (name, value []byte, size int, bad flaw) {
+// field reads one line into f (RFC 9112 §5). size is 0 when the line does not
+// end here.
+func (s *section) field(f *wire.Field, line []byte) (size int, bad flaw) {
 	i := 0
 	for i < len(line) && wire.TokenChar.Is(line[i]) {
 		i++
 	}
 	if i == len(line) {
-		return nil, nil, 0, sound
+		return 0, sound
 	}
 	// An empty name, white space before the name (a folded line, RFC 9112 §5.2)
 	// or before the colon (§5.1) all end up here.
-	name = line[:i]
 	if i == 0 {
-		return nil, nil, 0, badName
+		return 0, badName
 	}
+	f.Name = line[:i]
+	f.ID = wire.NameOf(f.Name)
+	f.Hop = f.ID.Hop()
 	if s.answer {
 		// "A proxy MUST remove any such whitespace from a response message"
 		// (RFC 9112 §5.1).
 		i = skipBlanks(line, i)
 		if i == len(line) {
-			return nil, nil, 0, sound
+			return 0, sound
 		}
 	}
 	if line[i] != ':' {
-		return nil, nil, 0, badName
+		return 0, badName
 	}
 	start := skipBlanks(line, i+1)
 	end := valueEnd(line, start)
 	if end == len(line) {
-		return nil, nil, 0, sound
+		return 0, sound
 	}
 	if line[end] != '\r' {
-		return nil, nil, 0, flawOf(name)
+		return 0, flawOf(f.ID)
 	}
 	if end+1 == len(line) {
-		return nil, nil, 0, sound
+		return 0, sound
 	}
 	if line[end+1] != '\n' {
-		return nil, nil, 0, badEnd
+		return 0, badEnd
 	}
-	return name, trimRight(line[start:end]), end + 2, sound
+	f.Value = trimRight(line[start:end])
+	return end + 2, sound
 }
 
 // flawOf is the flaw of a control character in the value of that field; ALB has
 // reasons of their own for two.
-func flawOf(name []byte) flaw {
-	switch wire.NameOf(name) {
+func flawOf(id wire.Name) flaw {
+	switch id {
 	case wire.ContentLength:
 		return badLength
 	case wire.TransferEncoding:
@@ -133,13 +158,13 @@ func (f flaw) request() *Error {
 	case sound:
 		return nil
 	case tooLarge, tooMany:
-		return declined(413, "HeadTooLarge", string(f))
+		return declined(413, "HeadTooLarge", f.String())
 	case badLength:
-		return severe(reasonContentLength, string(f))
+		return severe(reasonContentLength, f.String())
 	case badEncoding:
-		return severe(reasonCoding, string(f))
+		return severe(reasonCoding, f.String())
 	}
-	return severe(reasonHeader, string(f))
+	return severe(reasonHeader, f.String())
 }
 
 // lanes repeats a byte in all eight bytes of a word.

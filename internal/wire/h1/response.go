@@ -29,7 +29,7 @@ func readResponse(r *wire.Response, buf, method []byte, lim *Limits) (int, *Erro
 	fields, size, broken := s.read(r.Fields, buf[start:])
 	r.Fields = fields
 	if broken != sound {
-		return 0, badAnswer(string(broken))
+		return 0, badAnswer(broken.String())
 	}
 	if size == 0 {
 		return 0, nil
