@@ -1,0 +1,140 @@
+package config
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// A file larger or deeper than these is not a configuration. They bound what
+// reading one can cost.
+const (
+	maxFile   = 1 << 20 // bytes
+	maxTokens = 300_000
+	maxNested = 64      // of [ and {, and of what opens a level within one line
+	maxNodes  = 200_000 // read in all, whatever aliases multiply
+)
+
+// parseYAML turns a file into YAML nodes, or returns a Problem or Problems.
+func (f *File) parseYAML(data []byte) (doc ast.Node, err error) {
+	// The library is well tested, yet it is not ours: should it fail on some
+	// input, that input is what is wrong.
+	defer func() {
+		if r := recover(); r != nil {
+			doc, err = nil, f.problem(place{1, 1}, "this is not YAML that can be read: %v", r)
+		}
+	}()
+	tokens := lexer.Tokenize(string(data))
+	if len(tokens) > maxTokens {
+		return nil, f.problem(place{1, 1}, "the file has more than %d words and signs", maxTokens)
+	}
+	if at, deep := tooDeep(tokens); deep {
+		return nil, f.problem(at, "nested more than %d levels deep", maxNested)
+	}
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		return nil, f.syntaxProblem(err)
+	}
+	var body ast.Node
+	for _, d := range tree.Docs {
+		if d.Body == nil {
+			continue
+		}
+		if body != nil {
+			return nil, f.problem(placeOf(d.Body), "a second document begins here: a file holds one")
+		}
+		body = d.Body
+	}
+	return body, nil
+}
+
+// notText finds the first line that is not UTF-8.
+func notText(lines []string) (place, bool) {
+	for i, line := range lines {
+		if !utf8.ValidString(line) {
+			return place{i + 1, 1}, false
+		}
+	}
+	return place{}, true
+}
+
+// anchors lists what aliases may stand for, by name.
+func anchors(doc ast.Node) map[string]ast.Node {
+	found := anchorWalk{}
+	if doc != nil {
+		ast.Walk(found, doc)
+	}
+	return found
+}
+
+type anchorWalk map[string]ast.Node
+
+// Visit implements ast.Visitor.
+func (w anchorWalk) Visit(n ast.Node) ast.Visitor {
+	if a, ok := n.(*ast.AnchorNode); ok && a.Name != nil {
+		w[a.Name.GetToken().Value] = a.Value
+	}
+	return w
+}
+
+// tooDeep finds where brackets, or the signs that open a level within a line
+// ("- - -", "? ?", tags and anchors), are nested so deep that a recursive
+// reader would run out of stack.
+func tooDeep(tokens token.Tokens) (place, bool) {
+	depth, line, inLine := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			line, inLine = t.Position.Line, 0
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth = max(depth-1, 0)
+		case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType:
+			inLine++
+		case token.CollectEntryType:
+			inLine = 0
+		}
+		if depth > maxNested || inLine > maxNested {
+			return place{t.Position.Line, t.Position.Column}, true
+		}
+	}
+	return place{}, false
+}
+
+// syntaxProblem puts the library's complaint at its place.
+func (f *File) syntaxProblem(err error) error {
+	located, ok := err.(interface {
+		GetMessage() string
+		GetToken() *token.Token
+	})
+	if !ok {
+		return f.problem(place{1, 1}, "%s", fmt.Sprint(err))
+	}
+	at := place{1, 1}
+	if t := located.GetToken(); t != nil && t.Position != nil {
+		at = place{t.Position.Line, t.Position.Column}
+	}
+	return f.problem(at, "%s", located.GetMessage())
+}
+
+// placeOf is where a node begins.
+func placeOf(n ast.Node) place {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return placeOf(n.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return placeOf(n.Key)
+	}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return place{t.Position.Line, t.Position.Column}
+	}
+	return place{1, 1}
+}
