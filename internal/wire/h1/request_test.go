@@ -379,7 +379,7 @@ func TestLimits(t *testing.T) {
 	for _, ok := range []string{
 		line(32) + host + "\r\n",
 		line(20) + host + field(24) + "\r\n",
-		line(20) + host + field(24) + field(24) + field(3 + 2)[:3] + "\r\n" + "\r\n",
+		line(20) + host + field(24) + field(23) + "a:\r\n\r\n",
 		line(20) + host + "a:\r\nb:\r\nc:\r\n\r\n",
 	} {
 		if n, err := h1.ReadRequest(&r, []byte(ok), lim); n != len(ok) || err != nil {
