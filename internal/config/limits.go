@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
@@ -25,7 +27,7 @@ func (f *File) parseYAML(data []byte) (doc ast.Node, err error) {
 	// input, that input is what is wrong.
 	defer func() {
 		if r := recover(); r != nil {
-			doc, err = nil, f.problem(place{1, 1}, "this is not YAML that can be read: %v", r)
+			doc, err = nil, f.problem(place{1, 1}, "not YAML that can be read: %s", printable(fmt.Sprint(r)))
 		}
 	}()
 	tokens := lexer.Tokenize(string(data))
@@ -114,13 +116,27 @@ func (f *File) syntaxProblem(err error) error {
 		GetToken() *token.Token
 	})
 	if !ok {
-		return f.problem(place{1, 1}, "%s", fmt.Sprint(err))
+		return f.problem(place{1, 1}, "not YAML: %s", printable(err.Error()))
 	}
 	at := place{1, 1}
 	if t := located.GetToken(); t != nil && t.Position != nil {
 		at = place{t.Position.Line, t.Position.Column}
 	}
-	return f.problem(at, "%s", located.GetMessage())
+	message := located.GetMessage()
+	if strings.Contains(message, "\t") {
+		return f.problem(at, "not YAML: indentation is made of spaces, not tabs")
+	}
+	return f.problem(at, "not YAML: %s", printable(message))
+}
+
+// printable replaces what a terminal would obey.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // placeOf is where a node begins.

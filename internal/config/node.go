@@ -21,7 +21,7 @@ type reader struct {
 type node struct {
 	r     *reader
 	yaml  ast.Node // no anchor, alias or tag; nil for nothing
-	key   string   // what it is the value of
+	key   string   // what it is the value of, or an item of the value of
 	keyAt place
 	at    place
 	parts places // of the object that it belongs to
@@ -108,6 +108,9 @@ func (n node) pairs(expected string) []pair {
 	case *ast.MappingValueNode:
 		return n.r.entries([]*ast.MappingValueNode{y}, false)
 	}
+	if s, ok := n.scalar(); ok && strings.Contains(s, ":") {
+		expected += ": is a space missing after a colon?"
+	}
 	n.bad("expected %s", expected)
 	return nil
 }
@@ -151,7 +154,7 @@ func keyText(k ast.MapKeyNode) string {
 }
 
 // fields reads a mapping whose keys are known. It returns the keys that are
-// there.
+// there; nil when this is no mapping, which has been said then.
 func (n node) fields(shape string, known []field) map[string]node {
 	names := make([]string, len(known))
 	for i, f := range known {
@@ -160,8 +163,13 @@ func (n node) fields(shape string, known []field) map[string]node {
 	if n.r.shape != nil {
 		n.r.shape(shape, names)
 	}
+	before := len(n.r.found)
+	pairs := n.pairs("a mapping with keys such as " + names[0])
+	if pairs == nil && len(n.r.found) > before {
+		return nil
+	}
 	there := map[string]node{}
-	for _, p := range n.pairs(shape + ", with keys such as " + names[0]) {
+	for _, p := range pairs {
 		i := slices.IndexFunc(known, func(f field) bool { return f.key == p.key })
 		if i < 0 {
 			n.unknownKey(p, shape, names)
@@ -214,6 +222,7 @@ func (n node) list(what string, read func(node)) {
 	case *ast.SequenceNode:
 		for i, v := range y.Values {
 			item := n.make(v, strconv.Itoa(i), placeOf(v))
+			item.key = n.key
 			if n.r.budget < 0 {
 				return
 			}
@@ -289,7 +298,9 @@ func suggest(got string, words []string) string {
 	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }
 	best, least := "", 3
 	for _, w := range words {
-		if d := distance(plain(got), plain(w)); d < least && d < max(len(w), len(got))/2+1 {
+		a, b := plain(got), plain(w)
+		// One letter off is a slip; two are one when the words begin alike.
+		if d := distance(a, b); d < least && (d < 2 || a != "" && b != "" && a[0] == b[0] && len(b) > 3) {
 			best, least = w, d
 		}
 	}

@@ -108,7 +108,7 @@ func (f *File) source(at place) string {
 	if at.line < 1 || at.line > len(f.lines) {
 		return ""
 	}
-	line := strings.TrimRight(f.lines[at.line-1], "\r ")
+	line := strings.ReplaceAll(strings.TrimRight(f.lines[at.line-1], "\r \t"), "\t", " ")
 	width := utf8.RuneCountInString(line)
 	// A terminal obeys control characters, so they are not shown.
 	if width > maxSourceWidth || at.column > width+1 || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {

@@ -40,17 +40,17 @@ func (n node) truth() bool {
 	return s == "true"
 }
 
-// integer reads a whole number.
+// integer reads a whole number; 0 when it is none.
 func (n node) integer(low, high int) int {
 	expected := "a whole number from " + strconv.Itoa(low) + " to " + strconv.Itoa(high)
 	s, ok := n.text(expected)
 	if !ok {
-		return low
+		return 0
 	}
 	v, err := strconv.Atoi(s)
 	if err != nil || v < low || v > high {
 		n.bad("%s: %s is not %s", n.key, quote(s), expected)
-		return low
+		return 0
 	}
 	return v
 }
@@ -211,8 +211,8 @@ func (n node) filename() string {
 	return filepath.Clean(s)
 }
 
-// target reads HOST, HOST:PORT, ADDRESS or [IPV6]:PORT; without a port the
-// port is 0.
+// target reads HOST, HOST:PORT, [IPV6] or [IPV6]:PORT; without a port the port
+// is 0.
 func (n node) target() (albion.Target, bool) {
 	s, ok := n.text("HOST:PORT")
 	if !ok {
@@ -232,24 +232,31 @@ func parseTarget(s string) (albion.Target, string) {
 	if scheme, rest, ok := strings.Cut(s, "://"); ok {
 		return albion.Target{}, quote(s) + ": leave out " + scheme + ":// and write " + strings.TrimRight(rest, "/")
 	}
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return albion.Target{Host: a.String()}, ""
+	if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
+		return albion.Target{}, quote(s) + ": an IPv6 address stands in brackets here, such as \"[::1]:8080\""
 	}
-	host, digits, withPort := strings.Cut(s, ":")
-	if strings.HasPrefix(s, "[") {
-		host, digits, withPort = strings.Cut(s[1:], "]:")
+	wrong := quote(s) + " is not a target: " + expected
+	var host, digits string
+	var withPort, ok bool
+	if rest, bracket := strings.CutPrefix(s, "["); bracket {
+		host, digits, ok = strings.Cut(rest, "]")
 		a, err := netip.ParseAddr(host)
-		if err != nil || !a.Is6() {
-			return albion.Target{}, quote(s) + " is not a target: " + expected
+		if !ok || err != nil || !a.Is6() {
+			return albion.Target{}, wrong
 		}
 		host = a.String()
+		if digits, withPort = strings.CutPrefix(digits, ":"); !withPort && digits != "" {
+			return albion.Target{}, wrong
+		}
+	} else if host, digits, withPort = strings.Cut(s, ":"); !isHost(host) {
+		return albion.Target{}, wrong
 	}
-	if !withPort && isHost(host) {
+	if !withPort {
 		return albion.Target{Host: host}, ""
 	}
 	port, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil || port == 0 || host == "" || !strings.HasPrefix(s, "[") && !isHost(host) {
-		return albion.Target{}, quote(s) + " is not a target: " + expected
+	if err != nil || port == 0 {
+		return albion.Target{}, wrong
 	}
 	return albion.Target{Host: host, Port: uint16(port)}, ""
 }

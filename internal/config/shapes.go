@@ -54,7 +54,9 @@ func (n node) certificate(name string) certificate {
 			}
 		}},
 	})
-	n.certificateSource(c, there)
+	if there != nil {
+		n.certificateSource(c, there)
+	}
 	return c
 }
 
@@ -113,6 +115,9 @@ func (n node) permission() (albion.Permission, bool) {
 			})
 		}},
 	})
+	if there == nil {
+		return p, false
+	}
 	for _, key := range []string{"ports", "from"} {
 		if _, ok := there[key]; !ok {
 			n.bad("a permission needs %s", key)
@@ -207,7 +212,7 @@ func (n node) stickiness() albion.Stickiness {
 			d.at = d.keyAt
 			d.bad("duration belongs to type: lb_cookie")
 		}
-		if _, ok := there["type"]; !ok {
+		if _, ok := there["type"]; !ok && there != nil {
 			n.bad("stickiness: expected off, lb_cookie, sockjs, or a mapping with type")
 		}
 	}

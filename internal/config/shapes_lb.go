@@ -92,7 +92,7 @@ func (n node) accessLog() albion.AccessLog {
 		{"max_size", func(n node) { log.MaxSize = n.size() }},
 		{"keep", func(n node) { log.Keep = n.integer(1, 10_000) }},
 	})
-	if _, ok := there["file"]; !ok {
+	if _, ok := there["file"]; !ok && there != nil {
 		n.bad("access_log: expected stdout, the name of a file, or a mapping with file")
 	}
 	for _, key := range []string{"max_size", "keep"} {
@@ -115,6 +115,9 @@ func (n node) listener() listener {
 		{"rules", func(n node) { l.rules = n.rules() }},
 	}, actionFields(&l.action)...)
 	there := n.fields("a listener", known)
+	if there == nil {
+		return l
+	}
 	if _, ok := there["port"]; !ok {
 		n.bad("a listener needs port")
 	}
@@ -162,7 +165,7 @@ func (n node) rules() []rule {
 		case !said:
 			without++
 			r.want.Priority = 10 * (len(all) + 1)
-		default:
+		case r.want.Priority != 0:
 			if line, twice := first[r.want.Priority]; twice {
 				n.at = at
 				n.bad("priority %d has a rule already, in line %d", r.want.Priority, line.line)
@@ -204,6 +207,9 @@ func (n node) rule() rule {
 		{"path", condition(albion.PathPattern)},
 	}, actionFields(&r.action)...)
 	there := n.fields("a rule", known)
+	if there == nil {
+		return r
+	}
 	if len(r.want.Conditions) == 0 {
 		n.bad("a rule needs a condition: expected host, path or both")
 	}
@@ -258,7 +264,7 @@ func (n node) forward() []share {
 			}},
 			{"weight", func(n node) { s.weight = n.integer(0, 999) }},
 		})
-		if _, ok := there["group"]; !ok {
+		if _, ok := there["group"]; !ok && there != nil {
 			n.bad("a weighted target group needs group")
 		}
 		all = append(all, s)
@@ -289,7 +295,7 @@ func (n node) redirect() *albion.Redirect {
 		{"query", part(&r.Query, "a query without its question mark")},
 		{"status", func(n node) { r.Status = n.integer(300, 399) }},
 	})
-	if len(there) == 0 {
+	if there != nil && len(there) == 0 {
 		n.bad("redirect: expected https, or a mapping with protocol, host, port, path, query or status")
 	}
 	return &r
@@ -302,7 +308,7 @@ func (n node) fixedResponse() *albion.FixedResponse {
 		{"content_type", func(n node) { fixed.ContentType, _ = n.text("a content type such as text/plain") }},
 		{"body", func(n node) { fixed.Body, _ = n.text("the text of the answer") }},
 	})
-	if _, ok := there["status"]; !ok {
+	if _, ok := there["status"]; !ok && there != nil {
 		n.bad("a fixed response needs status")
 	}
 	return &fixed

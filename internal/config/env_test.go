@@ -1,0 +1,115 @@
+package config_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/config"
+)
+
+func parse(t testing.TB, data string) *config.File {
+	t.Helper()
+	f, err := config.Parse("/etc/albion/albion.yaml", []byte(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// world is what an Apply meets outside: a clock, identities, a disk, and an
+// importer that keeps what the files hold as it is.
+type world struct {
+	now   time.Time
+	ids   uint64
+	files map[string]string
+}
+
+func newWorld() *world {
+	return &world{now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), files: map[string]string{}}
+}
+
+func (w *world) id() [16]byte {
+	w.ids++
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d", w.ids))
+	return [16]byte(sum[:16])
+}
+
+func (w *world) readFile(name string) ([]byte, error) {
+	data, ok := w.files[name]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return []byte(data), nil
+}
+
+func (w *world) put(d *albion.Draft, c albion.Certificate, secret string) {
+	c.ARN, c.Created = albion.CertificateARN(w.id()), w.now
+	for old := range d.Certificates.All() {
+		if old.Name == c.Name {
+			c.ARN, c.Created, c.Origin = old.ARN, old.Created, old.Origin
+		}
+	}
+	c.Imported, c.NotBefore, c.NotAfter = w.now, w.now.Add(-time.Hour), w.now.AddDate(0, 3, 0)
+	albion.Put(d, &c)
+	albion.Put(d, &albion.Key{Name: string(c.ARN), Secret: albion.Secret(secret)})
+}
+
+func (w *world) imports(d *albion.Draft, name string, files map[string][]byte) error {
+	var all strings.Builder
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		all.Write(files[file])
+	}
+	if strings.Contains(all.String(), "broken") {
+		return errors.New("no certificate in these files")
+	}
+	w.put(d, albion.Certificate{Name: name, Domains: []string{name + ".example.com"}, Chain: all.String(), Issuer: albion.Imported, KeyAlgorithm: "EC_prime256v1"}, all.String())
+	return nil
+}
+
+func (w *world) local(d *albion.Draft, name string, domains []string) error {
+	secret := w.id()
+	w.put(d, albion.Certificate{Name: name, Domains: domains, Chain: fmt.Sprint(secret), Issuer: albion.Local, KeyAlgorithm: "EC_prime256v1"}, string(secret[:]))
+	return nil
+}
+
+func (w *world) env() config.Env {
+	return config.Env{Now: w.now, ID: w.id, ReadFile: w.readFile, Import: w.imports, Local: w.local}
+}
+
+// run applies a file to a State, and checks the result as the store would.
+func (w *world) run(f *config.File, state *albion.State) (*albion.State, []config.Change, error) {
+	if state == nil {
+		state = &albion.State{}
+	}
+	d := albion.NewDraft(state)
+	changes, err := f.Apply(d, w.env())
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err := d.Finish()
+	if err != nil {
+		return nil, nil, f.Locate(err)
+	}
+	return next, changes, nil
+}
+
+func tryApply(f *config.File, state *albion.State) (*albion.State, []config.Change, error) {
+	return newWorld().run(f, state)
+}
+
+func apply(t testing.TB, f *config.File, state *albion.State) (*albion.State, []config.Change) {
+	t.Helper()
+	next, changes, err := tryApply(f, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next, changes
+}
