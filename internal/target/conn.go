@@ -1,0 +1,93 @@
+package target
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Conn is a connection to a target. Between Take or Fresh and Put or Close it
+// belongs to one user. The embedded Conn is a *tls.Conn for an HTTPS group, else
+// what Dial returned.
+type Conn struct {
+	net.Conn
+	raw       net.Conn // below TLS
+	target    *Target
+	secure    bool
+	expired   atomic.Bool
+	idleSince time.Time // of an idle one
+
+	socket syscall.RawConn // nil where peers cannot be watched
+	peek   func(fd uintptr) bool
+	quiet  bool // what peek found
+}
+
+// Close closes the connection for good.
+func (c *Conn) Close() error {
+	c.target.pool.drop(c)
+	return c.Conn.Close()
+}
+
+// CloseWrite tells the target that nothing more will be sent.
+func (c *Conn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// Expired says whether the end of the target's deregistration delay closed this
+// connection (502).
+func (c *Conn) Expired() bool { return c.expired.Load() }
+
+// abandon closes without a farewell, which could block.
+func (c *Conn) abandon() {
+	c.target.pool.drop(c)
+	c.raw.Close()
+}
+
+// alive says whether an idle connection can still be used: the target has
+// neither closed it nor sent what nobody asked for.
+func (c *Conn) alive() bool {
+	if c.secure && !c.silent() {
+		return false
+	}
+	if c.socket == nil {
+		return true
+	}
+	c.quiet = false
+	return c.socket.Read(c.peek) == nil && c.quiet
+}
+
+// silent says whether TLS has nothing decrypted that was left unread. With a
+// deadline that is long over, Read returns only what is there already.
+func (c *Conn) silent() bool {
+	if c.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	var one [1]byte
+	n, err := c.Conn.(*tls.Conn).Read(one[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(time.Time{}) == nil
+}
+
+// watch prepares alive, once, so that it allocates nothing.
+func (c *Conn) watch() {
+	source, ok := c.raw.(syscall.Conn)
+	if !ok || !canPeek {
+		return
+	}
+	socket, err := source.SyscallConn()
+	if err != nil {
+		return
+	}
+	c.socket = socket
+	c.peek = func(fd uintptr) bool {
+		c.quiet = peek(fd)
+		return true // never wait
+	}
+}

@@ -1,0 +1,28 @@
+package target
+
+// Ended says whether a target's drain is over, one way or the other.
+func Ended(t *Target) bool { return t.work.word.Load()&ended != 0 }
+
+// Sessions is how many sessions are remembered.
+func (r *Registry) Sessions() (n int) {
+	for i := range r.sessions.shards {
+		s := &r.sessions.shards[i]
+		s.mu.Lock()
+		n += len(s.pins)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// Open is how many connections a target has, idle or in use.
+func (t *Target) Open() int {
+	t.pool.mu.Lock()
+	defer t.pool.mu.Unlock()
+	return len(t.pool.open)
+}
+
+// SessionID is the session of a path.
+func SessionID(path []byte) []byte { return sessionID(path) }
+
+// EachCookie gives yield the values of the stickiness cookies of a Cookie field.
+func EachCookie(field []byte, yield func([]byte) bool) { eachCookie(field, yield) }
