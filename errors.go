@@ -35,6 +35,7 @@ const (
 	CodeTooManyActions         Code = "TooManyActions"
 	CodeTooManyTargetGroups    Code = "TooManyTargetGroups"
 	CodeTooManyLoadBalancers   Code = "TooManyLoadBalancers"
+	CodeGroupAssociationLimit  Code = "TargetGroupAssociationLimit"
 	CodeInvalidParameter       Code = "InvalidParameterException" // ACM's word for ValidationError
 	CodeResourceNotFound       Code = "ResourceNotFoundException" // ACM's
 	CodeDuplicateSecurityGroup Code = "InvalidGroup.Duplicate"    // EC2's
