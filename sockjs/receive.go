@@ -3,7 +3,6 @@ package sockjs
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -240,7 +239,9 @@ func (o *response) frame(frame string) error {
 // server around makes them: without them frames go when it sees fit.
 func (o *response) write(text string) error {
 	_ = o.control.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := io.WriteString(o.w, text)
+	// Write, where WriteString would split what is longer than net/http's
+	// buffer: a frame should be one chunk.
+	_, err := o.w.Write([]byte(text))
 	if err != nil {
 		return err
 	}
