@@ -103,7 +103,9 @@ func (k *Keyring) rotate(first bool) error {
 // handshake.
 //
 // When the connection below has a method Chosen(albion.ARN), it is told whose
-// certificate was shown; a resumed session shows none.
+// certificate was chosen. A resumed session shows none: in TLS 1.3 Chosen is not
+// called then, in TLS 1.2 it is, before crypto/tls looks at the ticket, so that
+// ConnectionState.DidResume has the last word.
 func (k *Keyring) Config(name string, current func() *Ring) (*tls.Config, error) {
 	p, ok := lookup(name)
 	if !ok {
