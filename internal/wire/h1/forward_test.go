@@ -116,9 +116,15 @@ func badEscape(err error) bool {
 	return strings.Contains(err.Error(), "invalid URL escape") || strings.Contains(err.Error(), "invalid URI for request")
 }
 
+// failer is what tests, fuzz tests and properties have in common.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // checkForward proves that net/http reads what we forward as the one request
 // that we understood.
-func checkForward(t *testing.T, src []byte) {
+func checkForward(t failer, src []byte) {
 	t.Helper()
 	m, r, _, err := understand(src)
 	if err != nil || len(r.Host) == 0 && r.Minor == 0 {

@@ -24,7 +24,7 @@ func inside(view, buf []byte) bool {
 }
 
 // checkViews proves that fields are sound views into the head they come from.
-func checkViews(t *testing.T, fields []wire.Field, head []byte) {
+func checkViews(t failer, fields []wire.Field, head []byte) {
 	t.Helper()
 	for _, f := range fields {
 		if !inside(f.Name, head) || !inside(f.Value, head) {
@@ -68,7 +68,7 @@ func FuzzReadRequest(f *testing.F) {
 	})
 }
 
-func checkRequest(t *testing.T, src []byte, lim *h1.Limits) {
+func checkRequest(t failer, src []byte, lim *h1.Limits) {
 	var whole wire.Request
 	n, err := h1.ReadRequest(&whole, src, lim)
 	if n < 0 || n > len(src) || n > 0 && err != nil {
