@@ -14,14 +14,30 @@ const (
 	token              // printable ASCII without spaces
 )
 
-func (c class) allows(b byte) bool {
-	switch {
-	case b == ' ':
-		return c == text
-	case b == '"' || b == '\\':
-		return false
+// A byte's bit says whether a token may hold it: of the bytes below 64 in the
+// first word, of those below 128 in the second. It is all that is visible but
+// the quote and the backslash.
+const (
+	lowTokens  = uint64(0xffff_fffe_0000_0000) &^ (1 << '"')
+	highTokens = uint64(0x7fff_ffff_ffff_ffff) &^ (1 << ('\\' - 64))
+)
+
+// plain is how many bytes at the beginning of s need no escape.
+func plain[T []byte | string](s T, c class) int {
+	low, high := lowTokens, highTokens
+	if c == text {
+		low |= 1 << ' '
 	}
-	return b > ' ' && b < 0x7f
+	for i := range len(s) {
+		b, bits := s[i], low
+		if b >= 64 {
+			bits = high
+		}
+		if b >= 128 || bits>>(b&63)&1 == 0 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // appendEscaped appends at most limit bytes of s, with \xHH for those that the
@@ -30,17 +46,15 @@ func (c class) allows(b byte) bool {
 func appendEscaped[T []byte | string](dst []byte, s T, limit int, c class) []byte {
 	const digits = "0123456789ABCDEF"
 	s = s[:min(len(s), limit)]
-	plain := 0
-	for i := range len(s) {
-		b := s[i]
-		if c.allows(b) {
-			continue
+	for {
+		n := plain(s, c)
+		dst = append(dst, s[:n]...)
+		if n == len(s) {
+			return dst
 		}
-		dst = append(dst, s[plain:i]...)
-		dst = append(dst, '\\', 'x', digits[b>>4], digits[b&15])
-		plain = i + 1
+		dst = append(dst, '\\', 'x', digits[s[n]>>4], digits[s[n]&15])
+		s = s[n+1:]
 	}
-	return append(dst, s[plain:]...)
 }
 
 func appendQuoted[T []byte | string](dst []byte, s T, limit int, c class) []byte {

@@ -35,8 +35,9 @@ const (
 	// A buffer with this much in it is handed over. What is left takes a line
 	// that nobody has blown up.
 	bufferFull = bufferSize - 4<<10
-	// Buffers per shard beside the one that is being filled.
-	spares = 3
+	// Buffers beside those that are being filled: 8 MiB, what a busy machine
+	// logs while its disk pauses for a third of a second.
+	spares = 128
 )
 
 const flushInterval = time.Second
@@ -45,8 +46,8 @@ const flushInterval = time.Second
 type Log struct {
 	config  Config
 	shards  []shard
-	full    chan []byte // with lines; never blocks: it has room for every buffer there is
-	empty   chan []byte // without; at first nil ones, made when they are needed
+	full    chan []byte // buffers with lines; it has room for all there are, so sending never blocks
+	empty   stack       // those without
 	reopen  chan struct{}
 	dropped atomic.Uint64
 }
@@ -76,17 +77,13 @@ func New(c Config) *Log {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := min(runtime.GOMAXPROCS(0), 16)
-	l := &Log{
+	return &Log{
 		config: c,
 		shards: make([]shard, n),
-		full:   make(chan []byte, n*(spares+1)),
-		empty:  make(chan []byte, n*(spares+1)),
+		full:   make(chan []byte, n+spares),
+		empty:  stack{unmade: spares},
 		reopen: make(chan struct{}, 1),
 	}
-	for range n * spares {
-		l.empty <- nil
-	}
-	return l
 }
 
 // Write adds the line of a request. It does no I/O, does not wait for any, and
@@ -124,14 +121,12 @@ func (l *Log) add(s *shard, r *Record) {
 
 // exchange hands a shard's buffer over for an empty one, if there is one.
 func (l *Log) exchange(s *shard) bool {
-	select {
-	case buf := <-l.empty:
+	buf, ok := l.empty.take()
+	if ok {
 		l.full <- s.buf
 		s.buf = buf
-		return true
-	default:
-		return false
 	}
+	return ok
 }
 
 // Dropped counts the lines that were lost because the file did not keep up or
@@ -165,7 +160,7 @@ func (l *Log) Run(ctx context.Context) error {
 		select {
 		case buf := <-l.full:
 			l.put(out, buf)
-			l.empty <- reset(buf) // there is room: buffers are handed over in exchange
+			l.empty.give(reset(buf))
 		case <-tick.C:
 			out.check()
 			spare = l.flush(out, spare)
@@ -204,7 +199,7 @@ func (l *Log) flush(out sink, spare []byte) []byte {
 	for range len(l.full) {
 		buf := <-l.full
 		l.put(out, buf)
-		l.empty <- reset(buf)
+		l.empty.give(reset(buf))
 	}
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -255,4 +250,39 @@ func reset(buf []byte) []byte {
 		return nil
 	}
 	return buf[:0]
+}
+
+// stack is the empty buffers, of which the last one used is used first. Those
+// that nobody needed yet are not made.
+type stack struct {
+	mu     sync.Mutex // guards what is below; taken after a shard's
+	made   [][]byte
+	unmade int
+}
+
+// take returns an empty buffer, or nil for one that is still to be made, or
+// false when all are full.
+func (s *stack) take() ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.made); n > 0 {
+		buf := s.made[n-1]
+		s.made = s.made[:n-1]
+		return buf, true
+	}
+	if s.unmade == 0 {
+		return nil, false
+	}
+	s.unmade--
+	return nil, true
+}
+
+func (s *stack) give(buf []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if buf == nil {
+		s.unmade++
+		return
+	}
+	s.made = append(s.made, buf)
 }

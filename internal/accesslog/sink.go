@@ -62,6 +62,7 @@ type file struct {
 	config Config
 	f      *os.File // nil after it could not be reopened
 	size   int64
+	device bool // no regular file: nothing to rotate, cut or heal
 	trouble
 }
 
@@ -96,8 +97,8 @@ func (s *file) heal() error {
 	if err != nil {
 		return err
 	}
-	s.size = info.Size()
-	if s.size == 0 || !info.Mode().IsRegular() {
+	s.size, s.device = info.Size(), !info.Mode().IsRegular()
+	if s.size == 0 || s.device {
 		return nil
 	}
 	var last [1]byte
@@ -140,7 +141,7 @@ func (s *file) write(lines []byte) (lost int) {
 // file takes one line however long it is.
 func (s *file) fitting(lines []byte) int {
 	room := s.config.MaxSize - s.size
-	if room >= int64(len(lines)) {
+	if room >= int64(len(lines)) || s.device {
 		return len(lines)
 	}
 	n := bytes.LastIndexByte(lines[:max(room, 0)], '\n') + 1
@@ -161,7 +162,7 @@ func (s *file) writeWhole(lines []byte) (lost int) {
 	}
 	s.begin(err)
 	whole := bytes.LastIndexByte(lines[:n], '\n') + 1
-	if n > whole && s.f.Truncate(s.size+int64(whole)) != nil {
+	if n > whole && !s.device && s.f.Truncate(s.size+int64(whole)) != nil {
 		// Then the next opening ends the line.
 		s.abandon()
 	}
@@ -187,12 +188,25 @@ func (s *file) rotate() {
 func (s *file) shift() error {
 	// Windows does not rename what is open.
 	s.abandon()
-	for i := s.config.Keep - 1; i > 0; i-- {
-		if err := os.Rename(s.older(i), s.older(i+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// Down from the first gap only: an attempt that failed half-way and is
+	// repeated must not push the oldest out.
+	gap := 1
+	for gap < s.config.Keep {
+		if _, err := os.Lstat(s.older(gap)); err != nil {
+			break
+		}
+		gap++
+	}
+	for i := gap; i > 1; i-- {
+		if err := os.Rename(s.older(i-1), s.older(i)); err != nil {
 			return err
 		}
 	}
-	return os.Rename(s.config.File, s.older(1))
+	err := os.Rename(s.config.File, s.older(1))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody was quicker
+	}
+	return err
 }
 
 func (s *file) older(i int) string { return s.config.File + "." + strconv.Itoa(i) }
