@@ -376,6 +376,8 @@
     return li;
   };
 
+  const paintQuiet = () => { const quiet = $('messages').querySelector('.said') === null; $('quiet').hidden = !quiet; };
+
   const append = (room, m) => {
     const before = room.messages[room.messages.length - 1];
     room.messages.push(m);
@@ -384,6 +386,7 @@
     const stick = nearBottom();
     const list = $('messages');
     paintOne(list, room, m, before, list.querySelector('.pending'));
+    paintQuiet();
     while (list.childElementCount > KEEP * 1.5) list.firstElementChild.remove();
     if (stick) toBottom(); else if (!m.system) $('newest').hidden = false;
   };
@@ -426,6 +429,7 @@
       li.append(body);
       list.append(li);
     });
+    paintQuiet();
     if (stick) toBottom();
   };
 
@@ -653,7 +657,7 @@
     $('menu').addEventListener('click', () => drawer('side'));
     $('people-toggle').addEventListener('click', () => drawer('who'));
     $('scroll').addEventListener('scroll', () => { if (nearBottom()) $('newest').hidden = true; });
-    $('scroll').addEventListener('click', () => drawer(null));
+    $('veil').addEventListener('click', () => drawer(null));
     document.addEventListener('keydown', (e) => {
       if (e.key !== 'Escape') return;
       drawer(null);
