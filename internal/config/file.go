@@ -93,7 +93,7 @@ func parse(name string, data []byte, shape func(string, []string)) (*File, error
 	if len(data) > maxFile {
 		return nil, f.problem(place{1, 1}, "the file has %d bytes: a configuration has at most %d", len(data), maxFile)
 	}
-	f.lines = strings.Split(string(data), "\n")
+	f.lines = strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data)), "\n") // YAML 1.2 §5.4
 	if at, ok := notText(f.lines); !ok {
 		return nil, f.problem(at, "not UTF-8 text")
 	}

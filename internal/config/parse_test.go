@@ -185,7 +185,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(in.Data)
 		}
 	}
-	for _, s := range []string{"a: &a [*a]", "<<: *x", "? a\n: b", "- - - -", "a: !!str b", "%YAML 1.1\n---\n", "\ufeffcertificates: {}", "a: |\n  b", "? {a: b}\n: c"} {
+	for _, s := range []string{"a: &a [*a]", "<<: *x", "? a\n: b", "- - - -", "a: !!str b", "%YAML 1.1\n---\n", "\ufeffcertificates: {}", "a: |\n  b", "? {a: b}\n: c", "\r00"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -206,7 +206,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		lines := strings.Count(string(data), "\n") + 1
+		lines := strings.Count(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n") + strings.Count(strings.ReplaceAll(string(data), "\r\n", ""), "\r") + 1
 		for _, p := range problems(err) {
 			if p.Line < 1 || p.Line > lines || p.Column < 1 {
 				t.Fatalf("a place outside the file, which has %d lines: %v", lines, p)
