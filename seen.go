@@ -64,3 +64,28 @@ const (
 	ReasonDisabled       HealthReason = "Target.HealthCheckDisabled"
 	ReasonInternal       HealthReason = "Elb.InternalError"
 )
+
+// Metric is one measured value, or one distribution, at one moment.
+type Metric struct {
+	Name   string // Prometheus' conventions: albion_requests_total
+	Help   string
+	Kind   MetricKind
+	Labels []Label
+	Value  float64   // of a counter or gauge
+	Bounds []float64 // of a histogram: the upper bounds of Counts, which has one more
+	Counts []uint64  // not cumulative
+	Sum    float64
+}
+
+// Label tells apart the metrics of one name.
+type Label struct{ Name, Value string }
+
+// MetricKind says how a Metric behaves over time.
+type MetricKind int
+
+// A Counter only grows; a Gauge goes up and down; a Histogram counts by size.
+const (
+	Counter MetricKind = iota
+	Gauge
+	Histogram
+)

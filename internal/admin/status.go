@@ -1,0 +1,173 @@
+package admin
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/acm"
+)
+
+// Status is how everything stands.
+type Status struct {
+	Version       string // of the program
+	Configuration uint64 // version of the State
+	Running       bool   // a data plane serves it
+	Listeners     []Listener
+	Certificates  []Certificate
+	TargetGroups  []TargetGroup
+	Authority     string `json:",omitempty"` // PEM of the local CA, for clients to trust
+}
+
+// Listener is one listener and how it fares.
+type Listener struct {
+	Name         string // LOADBALANCER:PORT
+	ARN          albion.ARN
+	Protocol     albion.Protocol
+	Port         uint16
+	Address      string // where it listens
+	State        string // serving, failed, or stopped when nothing runs
+	Problem      string `json:",omitempty"`
+	Connections  int
+	SSLPolicy    string   `json:",omitempty"`
+	Certificates []string // names, the default first
+	Rules        int      // besides the default action
+	Default      string   // what the default action does, in words
+}
+
+// TargetGroup is one group and its targets.
+type TargetGroup struct {
+	Name       string
+	ARN        albion.ARN
+	Protocol   albion.Protocol
+	Algorithm  albion.Algorithm
+	Stickiness albion.StickinessType
+	Targets    []Target
+}
+
+// Target is one target and how it fares.
+type Target struct {
+	Target      string // HOST:PORT
+	State       albion.HealthState
+	Reason      albion.HealthReason `json:",omitempty"`
+	Description string              `json:",omitempty"`
+	Outstanding int
+	Until       *time.Time `json:",omitempty"` // of a draining one: when what is left is cut
+}
+
+// Status tells how everything stands.
+func (s *Service) Status() Status {
+	state := s.cfg.Store.State()
+	out := Status{
+		Version: s.cfg.Version, Configuration: state.Version, Running: s.cfg.Seen != nil,
+		Listeners: []Listener{}, Certificates: s.Certificates(), TargetGroups: []TargetGroup{},
+	}
+	out.Authority, _ = acm.Authority(state)
+	var seen albion.Seen
+	if s.cfg.Seen != nil {
+		seen = s.cfg.Seen()
+	}
+	out.Listeners = listeners(state, seen, out.Running)
+	out.TargetGroups = groups(state, seen)
+	return out
+}
+
+func listeners(state *albion.State, seen albion.Seen, running bool) []Listener {
+	fares := map[albion.ARN]albion.ListenerSeen{}
+	for _, l := range seen.Listeners {
+		fares[l.Listener] = l
+	}
+	rules := map[albion.ARN]int{}
+	for r := range state.Rules.All() {
+		rules[r.Listener]++
+	}
+	all := []Listener{}
+	for l := range state.Listeners.All() {
+		shown := Listener{
+			Name: listenerName(state, l), ARN: l.ARN, Protocol: l.Protocol, Port: l.Port, SSLPolicy: l.SSLPolicy,
+			Rules: rules[l.ARN], Default: describe(state, &l.Default), State: "stopped", Certificates: []string{},
+		}
+		for _, arn := range l.Certificates {
+			if c, ok := state.Certificates.Get(string(arn)); ok {
+				shown.Certificates = append(shown.Certificates, c.Name)
+			}
+		}
+		if fare, ok := fares[l.ARN]; ok {
+			shown.Address, shown.Connections, shown.Problem = fare.Address, fare.Connections, fare.Problem
+			shown.State = "serving"
+		}
+		if shown.Problem != "" {
+			shown.State = "failed"
+		}
+		all = append(all, shown)
+	}
+	slices.SortFunc(all, func(a, b Listener) int { return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Name, b.Name)) })
+	return all
+}
+
+func groups(state *albion.State, seen albion.Seen) []TargetGroup {
+	byGroup := map[albion.ARN][]Target{}
+	for _, t := range seen.Targets {
+		shown := Target{
+			Target: t.Target.String(), State: t.Health.State, Reason: t.Health.Reason,
+			Description: t.Health.Description, Outstanding: t.Outstanding,
+		}
+		if !t.Until.IsZero() {
+			shown.Until = &t.Until
+		}
+		byGroup[t.Group] = append(byGroup[t.Group], shown)
+	}
+	all := []TargetGroup{}
+	for g := range state.TargetGroups.All() {
+		shown := TargetGroup{
+			Name: g.Name, ARN: g.ARN, Protocol: g.Protocol, Algorithm: g.Attributes.Algorithm,
+			Stickiness: g.Attributes.Stickiness.Type, Targets: byGroup[g.ARN],
+		}
+		if shown.Targets == nil {
+			shown.Targets = []Target{}
+			for _, t := range g.Targets {
+				shown.Targets = append(shown.Targets, Target{Target: t.String(), State: albion.Unused})
+			}
+		}
+		all = append(all, shown)
+	}
+	slices.SortFunc(all, func(a, b TargetGroup) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// listenerName is LOADBALANCER:PORT.
+func listenerName(state *albion.State, l *albion.Listener) string {
+	name := string(l.LoadBalancer)
+	if lb, ok := state.LoadBalancers.Get(name); ok {
+		name = lb.Name
+	}
+	return name + ":" + strconv.Itoa(int(l.Port))
+}
+
+// describe says in words what an action does.
+func describe(state *albion.State, a *albion.Action) string {
+	switch {
+	case a.Fixed != nil:
+		return fmt.Sprintf("answer %d", a.Fixed.Status)
+	case a.Redirect != nil:
+		r := a.Redirect
+		return fmt.Sprintf("redirect %d %s://%s:%s%s", r.Status, r.Protocol, r.Host, r.Port, r.Path)
+	case a.Forward != nil:
+		words := "forward"
+		for _, w := range a.Forward.Groups {
+			name := string(w.Group)
+			if g, ok := state.TargetGroups.Get(name); ok {
+				name = g.Name
+			}
+			words += " " + name
+			if len(a.Forward.Groups) > 1 {
+				words += fmt.Sprintf(" (%d)", w.Weight)
+			}
+		}
+		return words
+	}
+	return ""
+}

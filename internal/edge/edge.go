@@ -1,0 +1,208 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/health"
+	"github.com/albion-lb/albion/internal/keyring"
+	"github.com/albion-lb/albion/internal/proxy"
+	"github.com/albion-lb/albion/internal/target"
+)
+
+// Config is what an Edge needs of its process. Log is required.
+type Config struct {
+	Log            *slog.Logger
+	StickinessKey  []byte        // 32 bytes that seal stickiness cookies
+	Stdout         io.Writer     // for access logs that go to "stdout"
+	Grace          time.Duration // for requests and tunnels in flight when Run ends; 0: 30 s
+	MaxConnections int           // clients at the same time, all listeners together; 0: 100,000
+	Retry          time.Duration // between attempts to open a socket that could not be opened; 0: 2 s
+}
+
+// Edge is the data plane of one process.
+type Edge struct {
+	cfg     Config
+	targets *target.Registry
+	checker *health.Checker
+	keys    *keyring.Keyring
+	shared  *proxy.Shared
+	clients atomic.Int64
+
+	mu      sync.Mutex // guards what follows; held while a State is applied
+	ctx     context.Context
+	stopped bool
+	state   *albion.State
+	ports   map[albion.ARN]*port
+	logs    map[string]*logFile
+	tasks   sync.WaitGroup // goroutines of ports, drains and logs
+}
+
+// New makes an Edge that does nothing yet.
+func New(cfg Config) *Edge {
+	if cfg.Grace == 0 {
+		cfg.Grace = 30 * time.Second
+	}
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = 100_000
+	}
+	if cfg.Retry == 0 {
+		cfg.Retry = 2 * time.Second
+	}
+	if cfg.Stdout == nil {
+		cfg.Stdout = io.Discard
+	}
+	e := &Edge{
+		cfg:     cfg,
+		targets: target.New(target.Config{StickinessKey: cfg.StickinessKey, Log: cfg.Log}),
+		keys:    keyring.New(keyring.Config{}),
+		shared:  proxy.NewShared(cfg.Log),
+		state:   &albion.State{},
+		ports:   map[albion.ARN]*port{},
+		logs:    map[string]*logFile{},
+		ctx:     context.Background(),
+	}
+	e.checker = health.New(health.Config{Report: e.targets.Report, Log: cfg.Log})
+	return e
+}
+
+// Run serves until ctx ends, then drains: no new connections, and Grace for what
+// is in flight. It returns when all has ended.
+func (e *Edge) Run(ctx context.Context) error {
+	live, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var parts sync.WaitGroup
+	failed := make(chan error, 3)
+	for name, run := range map[string]func(context.Context) error{
+		"targets": e.targets.Run, "health checks": e.checker.Run, "keyring": e.keys.Run,
+	} {
+		parts.Go(func() {
+			if err := run(live); err != nil && live.Err() == nil {
+				failed <- fmt.Errorf("edge: %s: %w", name, err)
+			}
+		})
+	}
+	retry := time.NewTicker(e.cfg.Retry)
+	defer retry.Stop()
+	var err error
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case err = <-failed:
+			running = false
+		case <-retry.C:
+			e.reopen()
+		}
+	}
+	e.drain()
+	stop()
+	parts.Wait()
+	return err
+}
+
+// drain ends every listener, then the logs that their last lines went to.
+func (e *Edge) drain() {
+	e.mu.Lock()
+	e.stopped = true
+	for arn, p := range e.ports {
+		e.retire(p, e.cfg.Grace)
+		delete(e.ports, arn)
+	}
+	e.mu.Unlock()
+	e.tasks.Wait()
+	for _, l := range e.logs {
+		l.stop()
+	}
+}
+
+// Apply makes s what is served. An error says that s could not be compiled, and
+// nothing has changed; a State that albion.Validate accepts always compiles.
+func (e *Edge) Apply(s *albion.State) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return net.ErrClosed
+	}
+	// The groups of the old State stay until nothing forwards to them any more, so
+	// that no request in between finds its group empty.
+	groups, used := groupsOf(s), usedGroups(s)
+	e.targets.Sync(append(groupsOf(s), missingFrom(s, e.state)...), union(used, usedGroups(e.state)))
+	next, err := e.compile(s)
+	if err != nil {
+		e.targets.Sync(groupsOf(e.state), usedGroups(e.state))
+		return fmt.Errorf("edge: %w", err)
+	}
+	e.swap(next)
+	e.state = s
+	e.targets.Sync(groups, used)
+	e.checker.Sync(inUse(groups, used))
+	e.endLogs()
+	return nil
+}
+
+// swap replaces what each listener does, opens what is new and retires what is
+// gone.
+func (e *Edge) swap(next map[albion.ARN]*compiled) {
+	for arn, p := range e.ports {
+		if c, ok := next[arn]; !ok || !p.sameSockets(c) {
+			e.retire(p, drainTime(e.state, arn))
+			delete(e.ports, arn)
+		}
+	}
+	for arn, c := range next {
+		p := e.ports[arn]
+		if p == nil {
+			p = newPort(e, c)
+			e.ports[arn] = p
+		}
+		p.set(c)
+		p.open()
+	}
+}
+
+// reopen tries the sockets that could not be opened before.
+func (e *Edge) reopen() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.ports {
+		p.open()
+	}
+}
+
+// retire closes a port's sockets at once and ends its connections in the
+// background.
+func (e *Edge) retire(p *port, grace time.Duration) {
+	p.closeSockets()
+	e.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		p.live.Drain(ctx)
+	})
+}
+
+// drainTime is how long the connections of a listener that is gone may go on:
+// as long as the slowest of its groups would have given a target.
+func drainTime(s *albion.State, listener albion.ARN) time.Duration {
+	longest := time.Duration(0)
+	for arn := range groupsOfListener(s, listener) {
+		if g, ok := s.TargetGroups.Get(string(arn)); ok {
+			longest = max(longest, g.Attributes.DeregistrationDelay)
+		}
+	}
+	return longest
+}
+
+// tlsConfig is split from compile because it outlives one State: tickets stay
+// good as long as the policy does.
+func (e *Edge) tlsConfig(p *port, policy string) (*tls.Config, error) {
+	return e.keys.Config(policy, p.ring.Load)
+}

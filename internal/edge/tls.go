@@ -1,0 +1,80 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/proxy"
+)
+
+// handshakeTimeout is how long a client may take to agree on a TLS session.
+const handshakeTimeout = 10 * time.Second
+
+// witness is a connection that remembers which certificate its handshake chose.
+type witness struct {
+	net.Conn
+	chosen albion.ARN
+}
+
+// Chosen is called by the keyring during the handshake.
+func (w *witness) Chosen(arn albion.ARN) { w.chosen = arn }
+
+// CloseWrite lets tls.Conn and whoever unwraps it end one direction only.
+func (w *witness) CloseWrite() error {
+	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SetLinger lets a broken answer end in a reset.
+func (w *witness) SetLinger(seconds int) error {
+	if tcp, ok := w.Conn.(*net.TCPConn); ok {
+		return tcp.SetLinger(seconds)
+	}
+	return errors.ErrUnsupported
+}
+
+// shake does the TLS handshake and puts its result in place of the raw
+// connection. False: there was none, and the client knows why.
+func (p *port) shake(client *proxy.Client) bool {
+	w := &witness{Conn: client.Conn}
+	secure := tls.Server(w, p.tls.Load())
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		p.handshakesFailed.Add(1)
+		scold(client.Conn, err)
+		return false
+	}
+	p.handshakes.Add(1)
+	state := secure.ConnectionState()
+	chosen := string(w.chosen)
+	if state.DidResume {
+		chosen = "session-reused"
+	}
+	client.Conn = secure
+	client.TLS = &proxy.TLS{
+		Version: state.Version, Cipher: state.CipherSuite,
+		ServerName: state.ServerName, Certificate: chosen,
+	}
+	return true
+}
+
+// scold tells a client that speaks plain HTTP to an HTTPS port what it did, since
+// a person may be looking at what comes back.
+func scold(raw net.Conn, err error) {
+	var bad tls.RecordHeaderError
+	if !errors.As(err, &bad) || bad.Conn == nil {
+		return
+	}
+	switch string(bad.RecordHeader[:4]) {
+	case "GET ", "HEAD", "POST", "PUT ", "OPTI":
+		raw.SetWriteDeadline(time.Now().Add(time.Second))
+		raw.Write([]byte("HTTP/1.1 400 Bad Request\r\nServer: albion\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use https:// in the address.\n"))
+	}
+}

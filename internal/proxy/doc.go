@@ -1,0 +1,18 @@
+// Package proxy carries one exchange from the request's first byte to its log
+// line: it reads a head, asks the rules, takes a lease on a target, passes both
+// bodies along as they come, and tunnels WebSockets.
+//
+// It owns client connections from after the TLS handshake until they close:
+//
+//	listener := proxy.NewListener(shared)
+//	listener.Set(view)                // what applies from the next request on
+//	listener.Serve(proxy.Client{…})   // blocks until the connection has ended
+//	listener.Drain(ctx)               // no more requests; returns when all have ended
+//
+// One goroutine serves a connection. A second one exists only while a request
+// body is still arriving, while a target keeps its client waiting (somebody has
+// to notice that the client went away), and for the way back of a tunnel.
+//
+// It opens no listening socket, knows no TLS and no configuration file, and
+// decides nothing that route or target can decide.
+package proxy

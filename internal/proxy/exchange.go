@@ -1,0 +1,179 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/route"
+	"github.com/albion-lb/albion/internal/target"
+	"github.com/albion-lb/albion/internal/wire"
+	"github.com/albion-lb/albion/internal/wire/h1"
+)
+
+// exchange is one request and its answer. A connection has one, used again and
+// again; what is in it after finish belongs to the next request.
+type exchange struct {
+	c        *conn
+	view     *View
+	decision *route.Decision
+	group    *target.Group
+	started  time.Time
+
+	keep   bool // the connection goes on afterwards
+	sent   int64
+	status int    // what the client was told; 0: nothing
+	reason string // error_reason of the log
+	action string // actions_executed
+	trace  []byte // X-Amzn-Trace-Id as the target saw it
+
+	location []byte // of a redirect
+	f        forward
+	ws       bool // the exchange became a tunnel
+	torn     bool // the answer broke off: the client must not take it for whole
+
+	traceSpace [256]byte
+}
+
+// run answers the request in c.req and says whether another may follow.
+func (x *exchange) run(c *conn) (again bool) {
+	x.begin(c)
+	switch refused := x.inspect(); {
+	case refused != 0:
+		x.keep = false
+		x.answer(errorAnswer(refused))
+	default:
+		x.decide()
+	}
+	x.finish()
+	switch {
+	case x.ws:
+		return false
+	case x.torn:
+		c.tear()
+		return false
+	case !x.keep:
+		c.linger()
+		return false
+	}
+	return true
+}
+
+func (x *exchange) begin(c *conn) {
+	view := c.listener.view.Load()
+	*x = exchange{
+		c: c, view: view, started: time.Now(), location: x.location[:0],
+		f: forward{received: int64(c.in.r), res: wire.Response{Fields: x.f.res.Fields[:0]}},
+	}
+	x.trace = x.traceSpace[:0]
+	r := &c.req
+	x.keep = !r.Close && r.Class < wire.Ambiguous && !c.listener.closing.Load() &&
+		x.started.Sub(c.opened) < view.Attributes.ClientKeepAlive
+}
+
+// inspect returns the status with which the request is refused before any rule,
+// or 0.
+func (x *exchange) inspect() int {
+	r := &x.c.req
+	if r.Class > wire.Compliant && x.view.Attributes.DesyncMode == albion.DesyncStrictest {
+		return 400
+	}
+	if forwardedFor(r) > maxForwardedFor {
+		x.reason = reasonForwardedFor
+		return 463
+	}
+	return 0
+}
+
+// decide does what the first matching rule says.
+func (x *exchange) decide() {
+	x.decision = x.view.Routes.Match(&x.c.req)
+	switch a := &x.decision.Action; {
+	case a.Fixed != nil:
+		x.action = "fixed-response"
+		x.skipBody()
+		x.answer(fixedAnswer(a.Fixed))
+	case a.Redirect != nil:
+		x.action = "redirect"
+		x.skipBody()
+		x.redirect(a.Redirect)
+	default:
+		x.action = "forward"
+		x.forward()
+	}
+}
+
+func (x *exchange) redirect(r *albion.Redirect) {
+	location, ok := x.decision.Location(x.location, &x.c.req, x.view.scheme(), x.view.Port)
+	if !ok {
+		x.reason = reasonRedirect
+		x.answer(errorAnswer(507))
+		return
+	}
+	x.location = location
+	page := errorAnswer(r.Status)
+	page.location = location
+	x.answer(page)
+}
+
+// skipBody passes over a request body that is there already; when more of it is
+// to come, the connection ends after the answer instead of waiting for it.
+func (x *exchange) skipBody() {
+	r, in := &x.c.req, x.c.in
+	if r.Framing == wire.NoBody {
+		return
+	}
+	var body h1.Body
+	body.Reset(r.Framing, r.Length, &x.view.Limits)
+	for !body.Done() && !in.empty() {
+		_, n, err := body.Next(in.bytes())
+		in.r += n
+		x.f.received += int64(n)
+		if err != nil || n == 0 {
+			break
+		}
+	}
+	x.keep = x.keep && body.Done() && !r.Expect
+}
+
+// answer sends an answer of the balancer's own.
+func (x *exchange) answer(a answer) {
+	c := x.c
+	x.status = a.status
+	out := appendAnswer(c.output(), a, time.Now(), isHead(&c.req), x.keep, c.req.Minor == 0)
+	if c.send(out) != nil {
+		x.keep = false
+	}
+}
+
+// refuse answers bytes that are no acceptable head, and logs them.
+func (x *exchange) refuse(c *conn, err error) {
+	x.begin(c)
+	x.keep = false
+	status, reason := 400, "BadHeader"
+	if bad := (*h1.Error)(nil); errors.As(err, &bad) {
+		status, reason = bad.Status, bad.Reason
+	}
+	c.req.Class, c.req.Reason = wire.Severe, reason
+	x.answer(errorAnswer(status))
+	x.finish()
+	c.linger()
+}
+
+// finish counts and logs the exchange, and frees what it held.
+func (x *exchange) finish() {
+	m := &x.c.listener.Metrics
+	m.Requests.Add(1)
+	m.Sent.Add(uint64(x.sent))
+	m.Received.Add(uint64(x.f.received))
+	m.Answers[class(x.status)].Add(1)
+	if x.f.status == 0 {
+		m.OwnAnswers[class(x.status)].Add(1)
+	} else {
+		m.Targets[class(x.f.status)].Add(1)
+		m.Latency.Observe(x.f.answered.Sub(x.f.asked))
+	}
+	x.log()
+	x.c.release()
+	x.f.pump.handOver(x.c)
+}

@@ -1,0 +1,280 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/albion-lb/albion/internal/target"
+	"github.com/albion-lb/albion/internal/wire"
+	"github.com/albion-lb/albion/internal/wire/h1"
+)
+
+// forward is the part of an exchange that concerns a target.
+type forward struct {
+	lease    target.Lease
+	up       *target.Conn
+	upTimer  deadlines
+	in       *buffer // what the target sent
+	res      wire.Response
+	pump     pump
+	status   int       // what the target answered; 0: nothing
+	asked    time.Time // when the request was sent
+	answered time.Time // when the head of the answer was there
+	began    bool      // the head of the answer went to the client
+	received int64     // bytes of the request
+	complete bool      // the target's answer ended as it should
+}
+
+// patience is how long a target may take before somebody watches whether the
+// client is still there. Most answers come sooner and cost no second goroutine.
+const patience = 20 * time.Millisecond
+
+var (
+	errAborted  = errors.New("proxy: the client gave up")
+	errUnasked  = errors.New("proxy: the target switched protocols unasked")
+	errTooLarge = errors.New("proxy: the answer's head is larger than 32 KiB")
+)
+
+// forward passes the request to a target and the answer back.
+func (x *exchange) forward() {
+	f := &x.f
+	x.group = x.view.group(x.decision)
+	if x.group == nil {
+		x.unforwarded(503, reasonNoWeight)
+		return
+	}
+	lease, ok := x.group.Choose(&x.c.req)
+	if !ok {
+		x.unforwarded(503, reasonNoTarget)
+		return
+	}
+	f.lease = lease
+	defer f.lease.Release()
+	defer x.endForward()
+	x.trace = appendTrace(x.trace, x.c.req.Get(wire.XAmznTraceID), x.started)
+	if err := x.ask(); err != nil {
+		x.failed(err)
+		return
+	}
+	switch {
+	case f.res.Status != 101:
+		x.relay()
+	case wantsWebSocket(&x.c.req):
+		x.upgrade()
+	default:
+		x.failed(errUnasked)
+	}
+}
+
+// unforwarded answers by itself because there is no target to ask.
+func (x *exchange) unforwarded(status int, reason string) {
+	x.reason = reason
+	x.skipBody()
+	x.answer(errorAnswer(status))
+}
+
+// ask sends the request and reads the head of the answer. A connection out of
+// the pool may have been closed by the target at that very moment; then, and
+// when asking again can do no harm (RFC 9110 §9.2.2), it is asked once more on a
+// new one.
+func (x *exchange) ask() error {
+	f := &x.f
+	t := f.lease.Target()
+	up, reused, err := t.Take(context.Background())
+	if err != nil {
+		return err
+	}
+	err = x.askOn(up)
+	if err == nil || !reused || !x.repeatable(err) {
+		return err
+	}
+	up.Close()
+	if up, err = t.Fresh(context.Background()); err != nil {
+		f.up = nil
+		return err
+	}
+	return x.askOn(up)
+}
+
+// repeatable says that a failed request may be sent again: nothing of an answer
+// came, the whole request is still at hand, and its method is idempotent.
+func (x *exchange) repeatable(err error) bool {
+	if x.f.pump.started || !x.f.in.empty() || errors.Is(err, os.ErrDeadlineExceeded) || x.f.up.Expired() {
+		return false
+	}
+	switch string(x.c.req.Method) {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+func (x *exchange) askOn(up *target.Conn) error {
+	c, f := x.c, &x.f
+	f.up, f.upTimer = up, deadlines{conn: up}
+	if f.in == nil {
+		f.in = c.listener.shared.buffers.getLarge()
+	}
+	r := &c.req
+	q := request{
+		view: x.view, from: c.client.Remote, target: f.lease.Target().Name(), tls: c.client.TLS,
+		trace: x.trace, upgrade: wantsWebSocket(r), expect: r.Expect,
+	}
+	out := appendRequest(c.output(), r, &q)
+	var body []byte
+	whole := r.Framing == wire.NoBody
+	if r.Framing == wire.Sized && int64(len(c.in.bytes())) >= r.Length {
+		whole, body = true, c.in.bytes()[:r.Length]
+	}
+	if len(out)+len(body) <= largeBuffer {
+		out, body = append(out, body...), nil
+	}
+	f.asked = time.Now()
+	f.upTimer.writeAfter(x.view.Attributes.IdleTimeout)
+	if _, err := up.Write(out); err != nil {
+		return err
+	}
+	if len(body) > 0 {
+		if _, err := up.Write(body); err != nil {
+			return err
+		}
+	}
+	if whole {
+		f.pump.pending = int(r.Length) // stays in c.in until it need not be sent again
+	} else {
+		f.pump.start(x, true)
+	}
+	return x.readHead()
+}
+
+// readHead reads heads until one is not interim. Interim ones go on to the
+// client (RFC 9110 §15.2), if it is of a version that knows them.
+func (x *exchange) readHead() error {
+	f := &x.f
+	for {
+		n, err := h1.ReadResponse(&f.res, f.in.bytes(), x.c.req.Method, &x.view.Limits)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			f.in.r += n
+			if f.res.Status >= 200 || f.res.Status == 101 {
+				f.answered = time.Now()
+				f.status = f.res.Status
+				return nil
+			}
+			if err := x.interim(); err != nil {
+				return err
+			}
+			f.in.compact()
+			continue
+		}
+		if !f.in.reserve(maxAnswerHead) {
+			return errTooLarge
+		}
+		if err := x.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// maxAnswerHead is the most that one head of an answer may take, in bytes.
+const maxAnswerHead = 64 << 10
+
+func (x *exchange) interim() error {
+	if x.c.req.Minor == 0 {
+		return nil
+	}
+	out := appendResponse(x.c.output(), &x.f.res, &response{keep: true})
+	if err := x.c.send(out); err != nil {
+		return errAborted
+	}
+	return nil
+}
+
+// fill reads more of the answer. When the target takes its time, the client is
+// watched meanwhile.
+func (x *exchange) fill() error {
+	f := &x.f
+	if !f.pump.started {
+		f.upTimer.readBy(time.Now().Add(patience))
+		n, err := f.up.Read(f.in.free())
+		f.in.w += n
+		if n > 0 {
+			return nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		f.pump.start(x, false)
+	}
+	f.upTimer.readAfter(x.view.Attributes.IdleTimeout)
+	if f.pump.verdict() != going {
+		return errAborted
+	}
+	n, err := f.up.Read(f.in.free())
+	f.in.w += n
+	if n > 0 {
+		return nil
+	}
+	if f.pump.verdict() != going {
+		return errAborted
+	}
+	return err
+}
+
+// failed answers what went wrong between us and the target, if the client is
+// still there to hear it: ALB's page "Troubleshoot your Application Load
+// Balancers", HTTP 400, 408, 460, 502 and 504.
+func (x *exchange) failed(err error) {
+	f := &x.f
+	f.status = 0
+	x.keep = false
+	status, reason := 502, x.reasonOf(err)
+	switch {
+	case errors.Is(err, errAborted):
+		status, reason = f.pump.verdict().status()
+	case reason == reasonTimeout:
+		status = 504
+	}
+	x.reason = reason
+	x.settle()
+	if status == 460 {
+		x.status = 460
+		return
+	}
+	x.answer(errorAnswer(status))
+}
+
+// settle ends the reading from the client's side: what was read beyond this
+// request belongs to the next one, if there can be one.
+func (x *exchange) settle() {
+	p := &x.f.pump
+	if p.started {
+		p.stop(x)
+		x.keep = x.keep && p.intact()
+		return
+	}
+	x.c.in.r += p.pending
+	x.f.received += int64(p.pending)
+	p.pending = 0
+}
+
+// endForward gives the target's connection back, or closes it when anything
+// about it is in doubt.
+func (x *exchange) endForward() {
+	f := &x.f
+	x.settle()
+	if f.up != nil {
+		if f.complete && !f.res.Close && f.in.empty() && f.pump.intact() && x.c.req.Class < wire.Ambiguous {
+			f.lease.Target().Put(f.up)
+		} else {
+			f.up.Close()
+		}
+		f.up = nil
+	}
+	x.c.listener.shared.buffers.put(f.in)
+	f.in = nil
+}

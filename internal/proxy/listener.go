@@ -1,0 +1,182 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/accesslog"
+	"github.com/albion-lb/albion/internal/route"
+	"github.com/albion-lb/albion/internal/target"
+	"github.com/albion-lb/albion/internal/wire/h1"
+)
+
+// View is what one listener does with a request, compiled from a State and
+// never written again. Every request loads it once.
+type View struct {
+	Listener     albion.ARN
+	LoadBalancer string // as logs name it: app/NAME/ID
+	Protocol     albion.Protocol
+	Port         uint16
+	Attributes   albion.LoadBalancerAttributes
+	Limits       h1.Limits
+	Routes       *route.Table
+	Groups       map[albion.ARN]*target.Group
+	Log          *accesslog.Log // nil: no access log
+}
+
+// Client is an accepted connection whose TLS handshake, if any, is done.
+type Client struct {
+	Conn   net.Conn
+	Remote netip.AddrPort
+	Local  netip.AddrPort
+	TLS    *TLS // nil on an HTTP listener
+}
+
+// TLS is what the log and the targets are told of a handshake.
+type TLS struct {
+	Version     uint16 // as crypto/tls numbers them
+	Cipher      uint16
+	ServerName  string
+	Certificate string // ARN, or "session-reused"
+}
+
+// Shared is what all listeners of a process have in common.
+type Shared struct {
+	Log     *slog.Logger
+	buffers *buffers
+}
+
+// NewShared makes the common part.
+func NewShared(log *slog.Logger) *Shared {
+	return &Shared{Log: log, buffers: newBuffers()}
+}
+
+// Listener serves the connections of one listener. It outlives the changes of
+// its View.
+type Listener struct {
+	shared  *Shared
+	view    atomic.Pointer[View]
+	closing atomic.Bool
+	Metrics Metrics
+
+	mu    sync.Mutex // guards conns and empty
+	conns map[*conn]struct{}
+	empty chan struct{} // closed when the last connection ends while closing
+}
+
+// NewListener makes a Listener that serves nothing until Set is called.
+func NewListener(shared *Shared) *Listener {
+	return &Listener{shared: shared, conns: map[*conn]struct{}{}, empty: make(chan struct{})}
+}
+
+// Set makes view apply to every request that begins from now on.
+func (l *Listener) Set(view *View) { l.view.Store(view) }
+
+// Connections is how many clients are connected.
+func (l *Listener) Connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
+// Serve owns client.Conn until it is closed, and returns then.
+func (l *Listener) Serve(client Client) {
+	c := newConn(l, client)
+	if !l.add(c) {
+		client.Conn.Close()
+		return
+	}
+	defer l.remove(c)
+	c.serve()
+}
+
+// Drain ends the connections: idle ones at once, the others after the answer
+// that they are waiting for, tunnels when they end by themselves. When ctx ends
+// first, what is left is cut. It returns when nothing is left.
+func (l *Listener) Drain(ctx context.Context) {
+	l.closing.Store(true)
+	for _, c := range l.snapshot() {
+		c.wakeIfIdle()
+	}
+	l.closeEmpty()
+	select {
+	case <-l.empty:
+		return
+	case <-ctx.Done():
+	}
+	for _, c := range l.snapshot() {
+		c.cut()
+	}
+	<-l.empty
+}
+
+func (l *Listener) snapshot() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*conn, 0, len(l.conns))
+	for c := range l.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (l *Listener) add(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing.Load() {
+		return false
+	}
+	l.conns[c] = struct{}{}
+	l.Metrics.Connections.Add(1)
+	return true
+}
+
+func (l *Listener) remove(c *conn) {
+	l.mu.Lock()
+	delete(l.conns, c)
+	l.mu.Unlock()
+	if l.closing.Load() {
+		l.closeEmpty()
+	}
+}
+
+func (l *Listener) closeEmpty() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.conns) > 0 {
+		return
+	}
+	select {
+	case <-l.empty:
+	default:
+		close(l.empty)
+	}
+}
+
+// group picks the target group of a forward by weight; nil when all weights are
+// zero.
+func (v *View) group(d *route.Decision) *target.Group {
+	arn, ok := d.Group(rand.Uint64())
+	if !ok {
+		return nil
+	}
+	return v.Groups[arn]
+}
+
+func (v *View) scheme() string {
+	if v.Protocol == albion.HTTPS {
+		return "https"
+	}
+	return "http"
+}
+
+// headTimeout is how long a client may take for a whole head once it has begun
+// one; a byte now and then does not extend it.
+func (v *View) headTimeout() time.Duration { return min(v.Attributes.IdleTimeout, 60*time.Second) }

@@ -1,0 +1,236 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/albion-lb/albion/internal/wire"
+	"github.com/albion-lb/albion/internal/wire/h1"
+)
+
+// pump looks after the client's side of an exchange on a goroutine of its own:
+// it passes on the rest of the request body, and afterwards watches whether the
+// client is still there, so that its going away reaches the target at once.
+// While it runs nobody else reads from the client.
+type pump struct {
+	started bool
+	pending int           // without a pump: bytes of body that still stand in conn.in
+	done    chan struct{} // closed when the goroutine has ended
+	spill   *buffer       // what the client sent beyond the body: its next request
+	sent    atomic.Bool   // the body has been passed on whole
+	stopped atomic.Bool   // the exchange needs no more of it
+	end     atomic.Int32  // a verdict
+}
+
+// verdict is why an exchange has to end.
+type verdict int32
+
+const (
+	going  verdict = iota
+	gone           // the client closed or reset its connection
+	short          // it closed in the middle of its body
+	broken         // its body is no valid body
+	slow           // its body does not come
+)
+
+// status is what the client is told, by ALB's table of causes.
+func (v verdict) status() (int, string) {
+	switch v {
+	case short:
+		return 400, reasonShort
+	case broken:
+		return 400, reasonBadBody
+	case slow:
+		return 408, reasonSlow
+	}
+	return 460, reasonGone
+}
+
+// A body may arrive slowly, but not so slowly that holding the connection is its
+// purpose: in every window it has to bring some bytes.
+const (
+	slowWindow = 30 * time.Second
+	slowBytes  = 4 << 10
+)
+
+func (p *pump) verdict() verdict { return verdict(p.end.Load()) }
+
+// intact says that the target got all of the request and the client is there.
+func (p *pump) intact() bool {
+	return !p.started || p.sent.Load() && p.verdict() == going
+}
+
+// start begins to pump, with what is left of the body (rest) or to watch only.
+func (p *pump) start(x *exchange, rest bool) {
+	p.started = true
+	p.done = make(chan struct{})
+	x.c.in.r += p.pending
+	p.pending = 0
+	x.c.timer.forget()
+	// A pump outlives no exchange: settle waits for done.
+	go func() {
+		defer close(p.done)
+		if rest && !p.body(x) {
+			return
+		}
+		p.sent.Store(true)
+		p.watch(x)
+	}()
+}
+
+// stop ends the pump, once.
+func (p *pump) stop(x *exchange) {
+	if p.stopped.Swap(true) {
+		return
+	}
+	x.c.SetReadDeadline(longAgo())
+	if !p.sent.Load() && x.f.up != nil {
+		x.f.up.SetWriteDeadline(longAgo())
+	}
+	<-p.done
+	x.c.timer.forget()
+}
+
+// handOver makes what was read beyond the body the beginning of the next
+// request. The head of this one is not looked at any more.
+func (p *pump) handOver(c *conn) {
+	if p.spill == nil {
+		return
+	}
+	c.listener.shared.buffers.put(c.in)
+	c.in, p.spill = p.spill, nil
+}
+
+// body passes the request body on. False: it did not end well.
+func (p *pump) body(x *exchange) bool {
+	c, r := x.c, &x.c.req
+	var body h1.Body
+	body.Reset(r.Framing, r.Length, &x.view.Limits)
+	p.spill = c.listener.shared.buffers.getLarge()
+	buf := p.spill
+	out := c.listener.shared.buffers.getLarge()
+	defer c.listener.shared.buffers.put(out)
+	if left := c.in.bytes(); len(left) > len(buf.b) {
+		buf.b = append([]byte(nil), left...)
+	}
+	buf.w = copy(buf.b, c.in.bytes())
+	c.in.r = c.in.w
+	meter := meter{since: time.Now()}
+	for {
+		chunk, err := p.take(x, &body, out.b[:0])
+		if err != nil {
+			p.abort(x, broken)
+			return false
+		}
+		x.f.upTimer.writeAfter(x.view.Attributes.IdleTimeout)
+		if _, err := x.f.up.Write(chunk); err != nil && len(chunk) > 0 {
+			return false // the answer, if there is one, says why
+		}
+		if body.Done() {
+			return true
+		}
+		buf.compact()
+		asked := time.Now()
+		x.c.timer.readAfter(x.view.Attributes.IdleTimeout)
+		if v := p.read(x, buf); v != going {
+			p.abort(x, max(v, short))
+			return false
+		}
+		if meter.slow(asked, buf.w) {
+			p.abort(x, slow)
+			return false
+		}
+	}
+}
+
+// take appends to out what the target is to get of the bytes that are there.
+func (p *pump) take(x *exchange, body *h1.Body, out []byte) ([]byte, error) {
+	buf, framing := p.spill, x.c.req.Framing
+	for !body.Done() && !buf.empty() {
+		payload, n, err := body.Next(buf.bytes())
+		if err != nil {
+			return out, err
+		}
+		if framing == wire.Chunked {
+			out = h1.AppendChunk(out, payload)
+		} else {
+			out = append(out, payload...)
+		}
+		buf.r += n
+		x.f.received += int64(n)
+	}
+	if body.Done() && framing == wire.Chunked {
+		out = h1.AppendLastChunk(out, body.Trailers())
+	}
+	return out, nil
+}
+
+// watch waits for the client to say something or to go away. What it says early
+// is its next request, and is kept; with a full buffer watching ends.
+func (p *pump) watch(x *exchange) {
+	buf := p.spill
+	if buf == nil {
+		buf = x.c.in // behind the head, which stays where it is
+	}
+	for buf.w < len(buf.b) {
+		x.c.timer.readBy(time.Time{})
+		switch v := p.read(x, buf); v {
+		case going:
+		case slow:
+			return // stopped
+		default:
+			p.abort(x, v)
+			return
+		}
+	}
+}
+
+// read reads from the client.
+func (p *pump) read(x *exchange, buf *buffer) verdict {
+	if p.stopped.Load() {
+		return slow
+	}
+	n, err := x.c.Conn.Read(buf.free())
+	buf.w += n
+	switch {
+	case n > 0:
+		return going
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return slow
+	}
+	return gone
+}
+
+// abort ends the exchange: it wakes whoever waits for the target. Setting the
+// verdict first and the deadline second means that a reader which sets its own
+// deadline in between still sees the verdict.
+func (p *pump) abort(x *exchange, v verdict) {
+	if p.stopped.Load() {
+		return
+	}
+	p.end.Store(int32(v))
+	x.f.up.SetReadDeadline(longAgo())
+}
+
+// meter notices a body that trickles.
+type meter struct {
+	since  time.Time
+	waited time.Duration
+	bytes  int
+}
+
+// slow counts n bytes that were waited for since asked. Only waiting counts: a
+// target that does not take the body is not the client's fault.
+func (m *meter) slow(asked time.Time, n int) bool {
+	now := time.Now()
+	m.waited += now.Sub(asked)
+	m.bytes += n
+	if m.waited < slowWindow {
+		return false
+	}
+	tooSlow := m.bytes < slowBytes
+	m.waited, m.bytes = 0, 0
+	return tooSlow
+}

@@ -1,0 +1,105 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"github.com/albion-lb/albion/internal/wire"
+	"github.com/albion-lb/albion/internal/wire/h1"
+)
+
+// relay passes the target's answer to the client as it comes.
+func (x *exchange) relay() {
+	f := &x.f
+	p := x.terms()
+	x.status = f.res.Status
+	out := appendResponse(x.c.output(), &f.res, &p)
+	f.began = true
+	var body h1.Body
+	body.Reset(f.res.Framing, f.res.Length, &x.view.Limits)
+	for {
+		var err error
+		if out, err = x.pass(&body, out, p.chunked); err != nil {
+			x.breakOff(err)
+			return
+		}
+		if body.Done() {
+			break
+		}
+		if !x.deliver(out) {
+			return
+		}
+		out = out[:0]
+		f.in.compact()
+		if err = x.fill(); err == nil {
+			continue
+		}
+		if !errors.Is(err, io.EOF) || body.EOF() != nil {
+			x.breakOff(err)
+			return
+		}
+		break
+	}
+	if p.chunked {
+		out = h1.AppendLastChunk(out, body.Trailers())
+	}
+	f.complete = x.deliver(out) && f.res.Framing != wire.UntilClose
+}
+
+// terms decides how the answer is framed for this client (RFC 9112 §6), and
+// with that whether its connection can go on.
+func (x *exchange) terms() response {
+	p := response{http10: x.c.req.Minor == 0}
+	if f := x.f.res.Framing; f == wire.Chunked || f == wire.UntilClose {
+		p.chunked = !p.http10
+		x.keep = x.keep && p.chunked
+	}
+	p.keep = x.keep
+	p.cookies = x.f.lease.SetCookies()
+	return p
+}
+
+// pass appends to out what the client gets of the bytes that are there; what
+// does not fit is sent at once.
+func (x *exchange) pass(body *h1.Body, out []byte, chunked bool) ([]byte, error) {
+	in := x.f.in
+	for !body.Done() && !in.empty() {
+		payload, n, err := body.Next(in.bytes())
+		if err != nil {
+			return out, err
+		}
+		in.r += n
+		if len(payload) == 0 {
+			continue
+		}
+		if chunked {
+			out = h1.AppendChunkHead(out, len(payload))
+		}
+		if len(out)+len(payload)+len(crlf) > cap(out) {
+			if x.c.send(out) != nil || x.c.send(payload) != nil {
+				return out, errAborted
+			}
+			out = out[:0]
+		} else {
+			out = append(out, payload...)
+		}
+		if chunked {
+			out = append(out, crlf...)
+		}
+	}
+	return out, nil
+}
+
+func (x *exchange) deliver(out []byte) bool {
+	if x.c.send(out) == nil {
+		return true
+	}
+	x.breakOff(errAborted)
+	return false
+}
+
+// breakOff ends an answer that began and cannot be finished.
+func (x *exchange) breakOff(err error) {
+	x.keep, x.torn = false, true
+	x.reason = x.reasonOf(err)
+}
