@@ -14,6 +14,10 @@ type options struct {
 }
 
 func (o *options) add(list []byte) {
+	if string(list) == "keep-alive" { // what nearly everybody sends
+		o.keepAlive = true
+		return
+	}
 	for more := true; more; {
 		var name []byte
 		name, list, more = element(list)

@@ -171,19 +171,20 @@ func (f flaw) request() *Error {
 const lanes = 0x0101010101010101
 
 // valueEnd returns the index of the first byte from i on that a field value
-// cannot hold, or len(s). It looks at eight bytes at once: a byte below SP or
-// equal to DEL raises the top bit of its lane.
+// cannot hold, or len(s). It looks at eight bytes at once: taking SP from a byte
+// below it sets the top bit of its lane, and so does adding one to DEL. A carry
+// out of a lane may raise a false alarm in the one above, and HTAB a true one,
+// so the table has the last word.
 func valueEnd(s []byte, i int) int {
 	for i+8 <= len(s) {
 		x := binary.LittleEndian.Uint64(s[i:])
-		del := x ^ lanes*0x7f
-		odd := ((x-lanes*0x20)&^x | (del-lanes)&^del) & (lanes * 0x80)
+		odd := ((x - lanes*0x20) | (x + lanes)) &^ x & (lanes * 0x80)
 		if odd == 0 {
 			i += 8
 			continue
 		}
 		i += bits.TrailingZeros64(odd) >> 3
-		if s[i] != '\t' {
+		if !wire.ValueChar.Is(s[i]) {
 			return i
 		}
 		i++

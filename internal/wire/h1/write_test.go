@@ -93,3 +93,24 @@ func TestAFieldStaysOneField(t *testing.T) {
 		}
 	})
 }
+
+// The fast scan for control characters agrees with the table at every offset
+// and beside every neighbour.
+func TestControlCharactersAreFoundEverywhere(t *testing.T) {
+	for c := range 256 {
+		for _, beside := range []byte{'a', ' ', '~', '\t', 0xff, 0x80} {
+			for at := range 17 {
+				value := bytes.Repeat([]byte{beside}, 17)
+				value[at] = byte(c)
+				want := bytes.Clone(value)
+				if !wire.ValueChar.Is(byte(c)) {
+					want[at] = ' '
+				}
+				got := h1.AppendField(nil, []byte("X"), value)
+				if string(got) != "X: "+string(want)+"\r\n" {
+					t.Fatalf("%q became %q", value, got)
+				}
+			}
+		}
+	}
+}
