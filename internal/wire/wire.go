@@ -96,7 +96,7 @@ type Request struct {
 	Length  int64 // of a Sized body in bytes, else 0
 	Close   bool  // the sender ends the connection after this exchange
 	Upgrade []byte
-	Expect  bool // waits for 100 (Continue)
+	Expect  bool // waits for 100 (Continue) before it sends the body that is framed
 
 	Class  Class
 	Reason string // ALB's name for what made Class worse than Compliant

@@ -45,9 +45,10 @@ type Limits struct {
 	Head   int // all fields of a request; 64 KiB
 	Answer int // all fields of an answer; 32 KiB
 	Fields int // how many fields a head or a trailer section has; 256
-	// DropInvalid is routing.http.drop_invalid_header_fields.enabled: a field
-	// whose name is not [-A-Za-z0-9]+ is left out. Otherwise it is kept as long
-	// as its name is a token; no other name is ever accepted.
+	// DropInvalid is routing.http.drop_invalid_header_fields.enabled: a field of
+	// a request, or of a trailer section, whose name is not [-A-Za-z0-9]+ is left
+	// out. Otherwise it is kept as long as its name is a token; no other name is
+	// ever accepted. Fields of an answer are all kept, as ALB does.
 	DropInvalid bool
 }
 

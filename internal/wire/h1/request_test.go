@@ -445,3 +445,59 @@ func TestInvalidNamesAreDroppedOnDemand(t *testing.T) {
 		t.Error(n)
 	}
 }
+
+func TestALongHeadInSingleBytesIsTheSame(t *testing.T) {
+	fields := make([]string, 200)
+	for i := range fields {
+		fields[i] = "X-" + strings.Repeat("n", i) + ": " + strings.Repeat("v", 200)
+	}
+	in := []byte(head(fields...))
+	if len(in) < 60_000 {
+		t.Fatalf("a head of %d bytes is not long", len(in))
+	}
+	var r wire.Request
+	var p h1.Parser
+	for round := range 2 { // a Parser is ready again after a head
+		for i := range len(in) {
+			if n, err := p.ReadRequest(&r, in[:i], nil); n != 0 || err != nil {
+				t.Fatalf("round %d, %d bytes: %d, %v", round, i, n, err)
+			}
+		}
+		if n, err := p.ReadRequest(&r, in, nil); n != len(in) || err != nil || len(r.Fields) != 201 {
+			t.Fatalf("round %d: %d, %v, %d fields", round, n, err, len(r.Fields))
+		}
+	}
+}
+
+func TestEndlessHeadsEnd(t *testing.T) {
+	for what, piece := range map[string]string{
+		"a line":      "a",
+		"short lines": "a:b\r\n",
+		"long lines":  "a:" + strings.Repeat("b", 8000) + "\r\n",
+		"blanks":      " ",
+	} {
+		var r wire.Request
+		var p h1.Parser
+		buf := []byte("GET / HTTP/1.1\r\nHost: h\r\nx:")
+		var err error
+		for err == nil && len(buf) < 200_000 {
+			buf = append(buf, piece...)
+			_, err = p.ReadRequest(&r, buf, nil)
+		}
+		var e *h1.Error
+		if !errors.As(err, &e) || e.Status != 413 || len(buf) > 96<<10 {
+			t.Errorf("%s: %v after %d bytes", what, err, len(buf))
+		}
+	}
+}
+
+func TestErrorsSayWhatAndNeverWhose(t *testing.T) {
+	e := refusal(t, head("X: secret\x00"), nil)
+	if got := e.Error(); got != "h1: 400 BadHeader: a control character in a field value" {
+		t.Error(got)
+	}
+	e = refusal(t, "GET /"+strings.Repeat("secret", 4000), nil)
+	if got := e.Error(); got != "h1: 414 RequestLineTooLong" {
+		t.Error(got)
+	}
+}

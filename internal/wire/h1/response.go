@@ -25,7 +25,7 @@ func readResponse(r *wire.Response, buf, method []byte, lim *Limits) (int, *Erro
 	if bad != nil || start == 0 {
 		return 0, bad
 	}
-	s := section{total: most.Answer, line: most.Field, count: most.Fields, dropInvalid: most.DropInvalid, answer: true}
+	s := section{total: most.Answer, line: most.Field, count: most.Fields, answer: true}
 	fields, size, broken := s.read(r.Fields, buf[start:])
 	r.Fields = fields
 	if broken != sound {

@@ -153,3 +153,12 @@ func TestAnswerNamesItsHopFields(t *testing.T) {
 		t.Errorf("kept: %s", got)
 	}
 }
+
+func TestAnswersKeepInvalidNames(t *testing.T) {
+	in := "HTTP/1.1 200 OK\r\nX_Y: 1\r\nContent-Length: 0\r\n\r\n"
+	var r wire.Response
+	n, err := h1.ReadResponse(&r, []byte(in), []byte("GET"), &h1.Limits{DropInvalid: true})
+	if n != len(in) || err != nil || len(r.Fields) != 2 {
+		t.Errorf("%d, %v, %d fields", n, err, len(r.Fields))
+	}
+}
