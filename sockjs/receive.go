@@ -151,6 +151,9 @@ func (s *Server) feed(ctx context.Context, out *response, sess *Session, rc *rec
 		return
 	}
 	if !begun {
+		if err != nil {
+			return // gone before anything was taken from the session
+		}
 		if rc = sess.join(ctx); rc == nil {
 			_ = out.frame(stillOpen().frame()) // whether it arrives changes nothing
 			return
@@ -174,6 +177,9 @@ func (s *Server) pump(ctx context.Context, out *response, sess *Session, rc *rec
 	beat := time.NewTimer(s.opts.HeartbeatDelay)
 	defer beat.Stop()
 	for !out.full() {
+		if err := ctx.Err(); err != nil {
+			return err // before it takes messages to the grave
+		}
 		msgs, end := sess.next(rc)
 		if end != nil {
 			return out.frame(end.frame())

@@ -126,7 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok:
 		http.NotFound(w, r)
-	case s.opts.CheckOrigin != nil && !s.opts.CheckOrigin(r):
+	case s.opts.CheckOrigin != nil && !s.opts.CheckOrigin(withOrigin(r)):
 		http.Error(w, "Origin not allowed.", http.StatusForbidden)
 	case e.cors && r.Method == http.MethodOptions:
 		preflight(w, r, e.method)
@@ -138,6 +138,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		e.serve(w, r, where.session)
 	}
+}
+
+// withOrigin lets a WebSocket of drafts 7 and 8, which names its origin in a
+// header of its own, be judged like the others.
+func withOrigin(r *http.Request) *http.Request {
+	drafts := r.Header.Get("Sec-WebSocket-Origin")
+	if drafts == "" || r.Header.Get("Origin") != "" {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Origin", drafts)
+	return r
 }
 
 // endpoint is the table of SockJS 0.3.3's addresses.

@@ -1,6 +1,8 @@
 package sockjstest
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -10,18 +12,26 @@ import (
 // responseLimit is the limit of a streaming response that the cases expect.
 const responseLimit = 4096
 
-// Endpoints serves what the cases need: /echo, /disabled_websocket_echo and
-// /cookie_needed_echo send back what they get, /close ends every session at
-// once. It is no ServeMux because the cases ask for paths that a mux would
-// rewrite.
-func Endpoints() http.Handler {
-	o := sockjs.Options{ResponseLimit: responseLimit}
-	return endpoints{
-		"echo":                    sockjs.New("/echo", o, echo),
-		"close":                   sockjs.New("/close", o, func(*sockjs.Session) {}),
-		"disabled_websocket_echo": sockjs.New("/disabled_websocket_echo", sockjs.Options{ResponseLimit: responseLimit, DisableWebSocket: true}, echo),
-		"cookie_needed_echo":      sockjs.New("/cookie_needed_echo", sockjs.Options{ResponseLimit: responseLimit, Cookie: true}, echo),
+// Service serves what the cases need. It is no [http.ServeMux] because the
+// cases ask for paths that a mux would rewrite.
+type Service struct {
+	servers map[string]*sockjs.Server
+}
+
+// Endpoints returns a service at /echo, /disabled_websocket_echo and
+// /cookie_needed_echo, which send back what they get, and /close, which ends
+// every session at once.
+func Endpoints() *Service {
+	s := &Service{servers: map[string]*sockjs.Server{}}
+	add := func(name string, o sockjs.Options, handle func(*sockjs.Session)) {
+		o.ResponseLimit = responseLimit
+		s.servers[name] = sockjs.New(name, o, handle)
 	}
+	add("echo", sockjs.Options{}, echo)
+	add("disabled_websocket_echo", sockjs.Options{DisableWebSocket: true}, echo)
+	add("cookie_needed_echo", sockjs.Options{Cookie: true}, echo)
+	add("close", sockjs.Options{}, func(*sockjs.Session) {})
+	return s
 }
 
 func echo(s *sockjs.Session) {
@@ -33,13 +43,20 @@ func echo(s *sockjs.Session) {
 	}
 }
 
-type endpoints map[string]http.Handler
-
-func (e endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if h, ok := e[name]; ok {
-		h.ServeHTTP(w, r)
+	if server, ok := s.servers[name]; ok {
+		server.ServeHTTP(w, r)
 		return
 	}
 	http.NotFound(w, r)
+}
+
+// Shutdown ends all sessions and waits for their handlers.
+func (s *Service) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, server := range s.servers {
+		errs = append(errs, server.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
 }

@@ -1,0 +1,37 @@
+package sockjs_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http/httptest"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/albion-lb/albion/sockjs/sockjstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestProtocol(t *testing.T) {
+	service := sockjstest.Endpoints()
+	web := httptest.NewServer(service)
+	defer web.Close()
+	sockjstest.Run(t, web.URL)
+	if err := service.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Over TLS, with the addresses of the Hixie handshake in wss.
+func TestProtocolOverTLS(t *testing.T) {
+	service := sockjstest.Endpoints()
+	web := httptest.NewTLSServer(service)
+	defer web.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	sockjstest.Suite{Base: web.URL, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}.Run(t)
+	if err := service.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
