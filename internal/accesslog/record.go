@@ -125,9 +125,9 @@ func (r *Record) Append(dst []byte) []byte {
 	dst = append(dst, ' ')
 	dst = appendQuoted(dst, r.UserAgent, maxUserAgent, text)
 	dst = append(dst, ' ')
-	dst = append(dst, cipherName(r.Cipher)...)
+	dst = append(dst, CipherName(r.Cipher)...)
 	dst = append(dst, ' ')
-	dst = append(dst, versionName(r.TLSVersion)...)
+	dst = append(dst, VersionName(r.TLSVersion)...)
 	dst = append(dst, ' ')
 	dst = appendToken(dst, r.TargetGroup)
 	dst = append(dst, ' ')
@@ -236,8 +236,8 @@ func (r *Record) appendTransform(dst []byte) []byte {
 	return r.Node.Unmap().WithZone("").AppendTo(dst)
 }
 
-// cipherName is OpenSSL's name of a cipher suite, which ALB logs.
-func cipherName(id uint16) string {
+// CipherName is OpenSSL's name of a cipher suite, which ALB logs.
+func CipherName(id uint16) string {
 	switch id {
 	case tls.TLS_AES_128_GCM_SHA256:
 		return "TLS_AES_128_GCM_SHA256"
@@ -290,7 +290,7 @@ func oldCipherName(id uint16) string {
 	return "-"
 }
 
-func versionName(v uint16) string {
+func VersionName(v uint16) string {
 	switch v {
 	case tls.VersionTLS10:
 		return "TLSv1"
