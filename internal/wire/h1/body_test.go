@@ -179,3 +179,12 @@ func TestAClosedPeerTruncates(t *testing.T) {
 		t.Error("four of five bytes were enough")
 	}
 }
+
+func TestALoneLFInATrailerIsNoticedAtOnce(t *testing.T) {
+	for _, in := range []string{"0\r\nX: y\n", "0\r\n\n", "0\r\nX: y\r\nZ\n"} {
+		_, n, err := chunked(nil).Next([]byte(in))
+		if err == nil || n != len(in)-1 {
+			t.Errorf("%q: %d, %v", in, n, err)
+		}
+	}
+}

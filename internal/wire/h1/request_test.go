@@ -470,23 +470,26 @@ func TestALongHeadInSingleBytesIsTheSame(t *testing.T) {
 }
 
 func TestEndlessHeadsEnd(t *testing.T) {
-	for what, piece := range map[string]string{
-		"a line":      "a",
-		"short lines": "a:b\r\n",
-		"long lines":  "a:" + strings.Repeat("b", 8000) + "\r\n",
-		"blanks":      " ",
+	for _, c := range []struct {
+		what, piece string
+		most        int // bytes until it is noticed
+	}{
+		{"a line", "a", 17 << 10},
+		{"short lines", "a:b\r\n", 2*256*5 + 100},
+		{"long lines", "a:" + strings.Repeat("b", 8000) + "\r\n", 96 << 10},
+		{"blanks", " ", 17 << 10},
 	} {
 		var r wire.Request
 		var p h1.Parser
 		buf := []byte("GET / HTTP/1.1\r\nHost: h\r\nx:")
 		var err error
 		for err == nil && len(buf) < 200_000 {
-			buf = append(buf, piece...)
+			buf = append(buf, c.piece...)
 			_, err = p.ReadRequest(&r, buf, nil)
 		}
 		var e *h1.Error
-		if !errors.As(err, &e) || e.Status != 413 || len(buf) > 96<<10 {
-			t.Errorf("%s: %v after %d bytes", what, err, len(buf))
+		if !errors.As(err, &e) || e.Status != 413 || len(buf) > c.most {
+			t.Errorf("%s: %v after %d bytes", c.what, err, len(buf))
 		}
 	}
 }
