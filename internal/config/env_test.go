@@ -51,6 +51,7 @@ func (w *world) readFile(name string) ([]byte, error) {
 }
 
 func (w *world) put(d *albion.Draft, c albion.Certificate, secret string) {
+	c.Chain = "-----BEGIN CERTIFICATE-----\n" + c.Chain
 	c.ARN, c.Created = albion.CertificateARN(w.id()), w.now
 	for old := range d.Certificates.All() {
 		if old.Name == c.Name {

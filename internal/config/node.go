@@ -211,6 +211,8 @@ func (n node) unknownKey(p pair, shape string, names []string) {
 	hint := "expected " + orList(names)
 	if s := suggest(p.key, names); s != "" {
 		hint = "did you mean " + s + "?"
+	} else if before, _, ok := strings.Cut(p.key, ":"); ok && slices.Contains(names, before) {
+		hint = "is a space missing after the colon?"
 	}
 	n.r.found = append(n.r.found, n.r.file.problem(p.at, "unknown key %s of %s: %s", quote(p.key), shape, hint))
 }

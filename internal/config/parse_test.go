@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,6 +127,28 @@ target_groups:
 		return
 	}
 	t.Error("no b")
+}
+
+// A colon inside a word is no more than that, also within braces.
+func TestColonsInWordsAreRead(t *testing.T) {
+	for _, targets := range []string{
+		"{targets: [127.0.0.1:8080, a.b:81, localhost:1]}",
+		"{targets: [ 127.0.0.1:8080 , a.b:81 ,localhost:1 ], port: 80}",
+		"{port: 80,targets: [127.0.0.1:8080,a.b:81,localhost:1]}",
+		"{targets: [\n    127.0.0.1:8080,\n    a.b:81, # here\n    localhost:1]}",
+		"\n    targets: [127.0.0.1:8080, a.b:81, localhost:1]",
+		"\n    targets:\n      - 127.0.0.1:8080\n      - a.b:81\n      - localhost:1",
+		"{\"targets\":[\"127.0.0.1:8080\",\"a.b:81\",\"localhost:1\"]}",
+	} {
+		d, _ := apply(t, parse(t, "target_groups:\n  a: "+targets+"\n"), nil)
+		if got := fmt.Sprint(only(t, d.TargetGroups).Targets); got != "[127.0.0.1:8080 a.b:81 localhost:1]" {
+			t.Errorf("%s: got %s", targets, got)
+		}
+	}
+	_, err := config.Parse("albion.yaml", []byte("target_groups: {a: {port:80}}"))
+	if err == nil || !strings.Contains(err.Error(), ":1:21: unknown key \"port:80\" of a target group: is a space missing after the colon?") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestFilesAreRelativeToTheFolder(t *testing.T) {

@@ -2,14 +2,11 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/albion-lb/albion"
 )
 
 // Problem is one thing that is wrong with a file, and where.
@@ -115,51 +112,4 @@ func (f *File) source(at place) string {
 		return ""
 	}
 	return line
-}
-
-// Locate says where in the file an error of albion.Validate, or of
-// Draft.Finish, comes from. Every *albion.Error that concerns an object of the
-// file becomes a Problem that wraps it; an error without one is returned as it
-// is. It wants the File that was applied to the Draft.
-func (f *File) Locate(err error) error {
-	var found Problems
-	var rest []error
-	for _, e := range leaves(err) {
-		var wrong *albion.Error
-		if errors.As(e, &wrong) {
-			if parts, ok := f.objects[albion.Change{Kind: wrong.Kind, ID: wrong.ID}]; ok {
-				p := f.problem(parts.find(key(wrong.Kind, wrong.Field)), "%s", wrong.Message)
-				p.Err = wrong
-				found = append(found, p)
-				continue
-			}
-		}
-		rest = append(rest, e)
-	}
-	switch {
-	case len(found) == 0:
-		return err
-	case len(rest) == 0:
-		return found.orNil()
-	}
-	return errors.Join(append([]error{found.orNil()}, rest...)...)
-}
-
-// leaves takes joined errors apart.
-func leaves(err error) []error {
-	if err == nil {
-		return nil
-	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []error
-		for _, e := range many.Unwrap() {
-			all = append(all, leaves(e)...)
-		}
-		return all
-	}
-	var one *albion.Error
-	if inner := errors.Unwrap(err); inner != nil && !errors.As(err, &one) {
-		return leaves(inner)
-	}
-	return []error{err}
 }

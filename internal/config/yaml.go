@@ -37,7 +37,7 @@ func (f *File) parseYAML(data []byte) (doc ast.Node, err error) {
 	if at, deep := tooDeep(tokens); deep {
 		return nil, f.problem(at, "nested more than %d levels deep", maxNested)
 	}
-	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	tree, err := parser.Parse(joined(tokens), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, f.syntaxProblem(err)
 	}
@@ -107,6 +107,41 @@ func tooDeep(tokens token.Tokens) (place, bool) {
 		}
 	}
 	return place{}, false
+}
+
+// joined puts together what the library takes apart: within braces it ends a
+// plain word at any colon, so that {targets: [127.0.0.1:8080]} is not the list
+// that it is. A colon ends a plain word only before a blank (YAML 1.2 §7.3.3).
+func joined(tokens token.Tokens) token.Tokens {
+	out := make(token.Tokens, 0, len(tokens))
+	for i := 0; i < len(tokens); i++ {
+		t := tokens[i]
+		if n := len(out); t.Type == token.MappingValueType && n > 0 && i+1 < len(tokens) && touch(out[n-1], t) && touch(t, tokens[i+1]) {
+			before, after := out[n-1], tokens[i+1]
+			out[n-1] = token.String(before.Value+":"+after.Value, before.Origin+":"+after.Origin, before.Position)
+			i++
+			continue
+		}
+		out = append(out, t)
+	}
+	for i, t := range out {
+		t.Prev, t.Next = nil, nil
+		if i > 0 {
+			t.Prev, out[i-1].Next = out[i-1], t
+		}
+	}
+	return out
+}
+
+// touch says whether two tokens, a plain word and a colon, stand side by side.
+func touch(a, b *token.Token) bool {
+	for _, t := range []*token.Token{a, b} {
+		plain := t.Indicator == token.NotIndicator && t.CharacterType == token.CharacterTypeMiscellaneous
+		if t.Type != token.MappingValueType && !plain {
+			return false
+		}
+	}
+	return a.Position.Line == b.Position.Line && a.Position.Column+utf8.RuneCountInString(a.Value) == b.Position.Column
 }
 
 // syntaxProblem puts the library's complaint at its place.
