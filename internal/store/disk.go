@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -123,12 +124,14 @@ func openBolt(c Config, path string) (db *bbolt.DB, err error) {
 		return db, nil
 	}
 	if errors.Is(err, ErrDamaged) {
-		_ = file.Close() // and with it goes the lock; bbolt had no chance
+		// bbolt had no chance to.
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), unlock(file), file.Close())
 	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s has %s open: stop it, or choose another directory", ErrLocked, holder(c), c.Dir)
 	}
-	if errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch) {
+	var system syscall.Errno
+	if !errors.As(err, &system) && !errors.Is(err, bolterrors.ErrMaxSizeReached) {
 		return nil, fmt.Errorf("%w: %s is damaged, or was never Albion's (%w): put it back from a backup", ErrDamaged, path, err)
 	}
 	return nil, fmt.Errorf("%s: %w", path, err)
