@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/albion-lb/albion/internal/acm"
+	"github.com/albion-lb/albion/internal/admin"
+)
+
+func newCert(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cert",
+		Short: "Import, list, show and export certificates",
+	}
+	cmd.AddCommand(newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g))
+	return cmd
+}
+
+// with runs an operation on whatever connect finds.
+func (g *globals) with(operation func(*admin.Client) error) error {
+	client, done, err := g.connect()
+	if err != nil {
+		return err
+	}
+	return errors.Join(operation(client), done())
+}
+
+func newCertImport(g *globals) *cobra.Command {
+	var cert, key, chain string
+	cmd := &cobra.Command{
+		Use:   "import NAME [FILE|FOLDER…]",
+		Short: "Import a certificate from PEM files of any reasonable form",
+		Long: `Import a certificate: fullchain, leaf and chain apart, everything in one file, in
+any order; PKCS #1, PKCS #8 and SEC 1 keys, RSA and ECDSA; or a certbot live/NAME
+folder. What a browser would refuse is refused, with the reason. Importing onto a
+name that exists replaces the contents in place: new handshakes get the new
+certificate at once, live connections stay.`,
+		Example: `  albion cert import chat fullchain.pem privkey.pem
+  albion cert import chat --cert cert.pem --chain chain.pem --key privkey.pem
+  albion cert import chat /etc/letsencrypt/live/chat.example.com`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			paths := args[1:]
+			for _, path := range []string{cert, chain, key} {
+				if path != "" {
+					paths = append(paths, path)
+				}
+			}
+			if len(paths) == 0 {
+				return fmt.Errorf("which files? For example: albion cert import %s fullchain.pem privkey.pem", args[0])
+			}
+			sources, err := acm.ReadFiles(paths...)
+			if err != nil {
+				return err
+			}
+			return g.with(func(c *admin.Client) error {
+				result, err := c.Import(cmd.Context(), admin.ImportRequest{Name: args[0], Sources: sources})
+				if err != nil {
+					return err
+				}
+				if g.json {
+					return g.print(result)
+				}
+				g.showImport(result)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&cert, "cert", "", "certificate file, PEM")
+	cmd.Flags().StringVar(&key, "key", "", "private key file, PEM")
+	cmd.Flags().StringVar(&chain, "chain", "", "chain file, PEM")
+	cmd.Flags().BoolVar(&g.json, "json", false, "print the result for programs")
+	return cmd
+}
+
+func (g *globals) showImport(r *admin.ImportResult) {
+	for _, line := range r.Found {
+		fmt.Fprintln(g.out, "found:", line)
+	}
+	for _, line := range r.Warnings {
+		fmt.Fprintln(g.out, "warning:", line)
+	}
+	verb := "imported"
+	if r.Replaced {
+		verb = "replaced in place:"
+	}
+	fmt.Fprintf(g.out, "%s %s for %s, valid until %s\n%s\n", verb, r.Certificate.Name, strings.Join(r.Certificate.Domains, ", "),
+		r.Certificate.NotAfter.Local().Format(time.DateOnly), r.Certificate.ARN)
+}
+
+func newCertList(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the certificates, with their state and expiry",
+		Example: "  albion cert list --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.with(func(c *admin.Client) error {
+				all, err := c.Certificates(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if g.json {
+					return g.print(all)
+				}
+				return g.showCertificates(all)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&g.json, "json", false, "print the list for programs")
+	return cmd
+}
+
+func newCertShow(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "show NAME",
+		Short:             "Show one certificate and its chain, never its key",
+		Example:           "  albion cert show chat\n  albion cert show chat --json | jq -r .Chain | openssl x509 -noout -text",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: g.certificateNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.with(func(c *admin.Client) error {
+				cert, err := c.Certificate(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				if g.json {
+					return g.print(cert)
+				}
+				g.showCertificate(cert)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&g.json, "json", false, "print the certificate for programs")
+	return cmd
+}
+
+func (g *globals) showCertificate(c *admin.Certificate) {
+	state := c.Status
+	if c.Reason != "" {
+		state += " (" + c.Reason + ")"
+	}
+	for _, line := range [][2]string{
+		{"Name", c.Name}, {"ARN", string(c.ARN)}, {"Names", strings.Join(c.Domains, ", ")}, {"State", state},
+		{"Valid", c.NotBefore.Local().Format(time.DateTime) + " to " + c.NotAfter.Local().Format(time.DateTime)},
+		{"Issuer", string(c.Issuer)}, {"Key", c.KeyAlgorithm}, {"Serial", c.Serial}, {"Used by", orDash(strings.Join(c.UsedBy, ", "))},
+	} {
+		fmt.Fprintf(g.out, "%-8s %s\n", line[0], line[1])
+	}
+	fmt.Fprintf(g.out, "\n%s", c.Chain)
+}
+
+func newCertExport(g *globals) *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:               "export NAME --dir FOLDER",
+		Short:             "Write a certificate and its key as cert, chain, fullchain and privkey .pem",
+		Example:           "  albion cert export chat --dir ./live/chat.example.com",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: g.certificateNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.with(func(c *admin.Client) error {
+				files, err := c.Export(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return g.export(dir, files)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "folder to write to; made when it is not there")
+	cmd.MarkFlagRequired("dir")
+	cmd.MarkFlagDirname("dir")
+	return cmd
+}
+
+// export writes certbot's four files, each whole or not at all; only the owner
+// may read the key.
+func (g *globals) export(dir string, files *acm.Files) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+		mode os.FileMode
+	}{
+		{"privkey.pem", files.Privkey, 0o600}, {"cert.pem", files.Cert, 0o644},
+		{"chain.pem", files.Chain, 0o644}, {"fullchain.pem", files.Fullchain, 0o644},
+	} {
+		path := filepath.Join(dir, f.name)
+		if err := replaceFile(path, f.data, f.mode); err != nil {
+			return err
+		}
+		fmt.Fprintln(g.out, path)
+	}
+	return nil
+}
+
+// replaceFile writes a file beside the old one and puts it in its place.
+func replaceFile(path string, data []byte, mode os.FileMode) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".albion-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // when it is in place there is nothing left to remove
+	_, err = temp.Write(data)
+	if err := errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), path)
+}
+
+// certificateNames completes the names of certificates in a shell.
+func (g *globals) certificateNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	g.with(func(c *admin.Client) error {
+		all, err := c.Certificates(context.Background())
+		for _, cert := range all {
+			names = append(names, cert.Name)
+		}
+		return err
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/acm"
+	"github.com/albion-lb/albion/internal/admin"
+	"github.com/albion-lb/albion/internal/edge"
+	"github.com/albion-lb/albion/internal/store"
+)
+
+// server is one running Albion: the store, the two planes, and the operator's
+// way in. It is the only place that knows them all.
+type server struct {
+	dataDir string
+	log     *slog.Logger
+	store   *store.Store
+	edge    *edge.Edge
+	service *admin.Service
+	socket  net.Listener // the operator's
+	public  net.Listener // metrics, health and status; nil: none
+}
+
+// serverOptions is what the commands that serve have in common.
+type serverOptions struct {
+	dataDir   string
+	admin     string // HOST:PORT; "" or "off": none
+	grace     time.Duration
+	logFormat string
+	verbose   bool
+}
+
+const socketName = "albion.sock"
+
+// openServer opens everything but the listeners, and undoes it when one part
+// fails.
+func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err error) {
+	var undo []func() error
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+	log, err := newLogger(o, s.err)
+	if err != nil {
+		return nil, err
+	}
+	state, err := store.Open(store.Config{Dir: o.dataDir})
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, state.Close)
+	key, err := stickinessKey(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	srv := &server{dataDir: o.dataDir, log: log, store: state}
+	srv.edge = edge.New(edge.Config{Log: log, StickinessKey: key, Stdout: s.out, Grace: o.grace})
+	srv.service = admin.New(admin.Config{Store: state, Seen: srv.edge.Seen, Metrics: srv.edge.Metrics, Version: version()})
+	if srv.socket, err = listenSocket(o.dataDir); err != nil {
+		return nil, err
+	}
+	undo = append(undo, srv.socket.Close)
+	if o.admin != "" && o.admin != "off" {
+		if srv.public, err = net.Listen("tcp", o.admin); err != nil {
+			return nil, fmt.Errorf("the admin address %s cannot be opened: %w: choose another with --admin, or none with --admin off", o.admin, err)
+		}
+	}
+	return srv, nil
+}
+
+// listenSocket opens the operator's socket. One that is left from a process that
+// was killed is in the way and is replaced: the store's lock proves that nobody
+// serves it.
+func listenSocket(dir string) (net.Listener, error) {
+	path := filepath.Join(dir, socketName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("the operator's socket cannot be opened: %w", err)
+	}
+	// The folder has mode 0700 already; this holds should somebody open it up.
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// stickinessKey returns the key that seals stickiness cookies, made at the first
+// start, so that clients keep their targets over a restart.
+func stickinessKey(ctx context.Context, s *store.Store) ([]byte, error) {
+	if key, ok := s.State().Keys.Get(albion.StickinessKey); ok {
+		return key.Secret, nil
+	}
+	fresh := make([]byte, 32)
+	if _, err := io.ReadFull(rand.Reader, fresh); err != nil {
+		return nil, err
+	}
+	_, err := s.Update(ctx, func(d *albion.Draft) error {
+		albion.Put(d, &albion.Key{Name: albion.StickinessKey, Secret: fresh})
+		return nil
+	})
+	return fresh, err
+}
+
+// run serves until ctx ends, drains, and closes everything. during runs once the
+// State as it was at the start is live; its context ends when serving does, and
+// its error ends serving.
+func (s *server) run(ctx context.Context, during func(context.Context) error) error {
+	work, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var parts sync.WaitGroup
+	start := func(name string, part func(context.Context) error) {
+		parts.Go(func() {
+			if err := part(work); err != nil && work.Err() == nil {
+				stop(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	if err := s.edge.Apply(s.store.State()); err != nil {
+		return errors.Join(err, s.close())
+	}
+	start("edge", s.edge.Run)
+	start("state", s.follow)
+	start("renewals", s.renew)
+	start("operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
+	if s.public != nil {
+		start("admin address", func(ctx context.Context) error { return serveHTTP(ctx, s.public, s.service.Public()) })
+	}
+	if err := during(work); err != nil {
+		stop(err)
+	}
+	<-work.Done()
+	parts.Wait()
+	err := context.Cause(work)
+	if ctx.Err() != nil {
+		err = nil // asked to end
+	}
+	return errors.Join(err, s.close())
+}
+
+func (s *server) close() error { return s.store.Close() }
+
+// follow makes every new State live.
+func (s *server) follow(ctx context.Context) error {
+	for state := range s.store.Watch(ctx) {
+		if err := s.edge.Apply(state); err != nil && ctx.Err() == nil {
+			s.log.Error("a change cannot be made live", "version", state.Version, "error", err.Error())
+		}
+	}
+	return nil
+}
+
+// renew keeps the local certificates fresh.
+func (s *server) renew(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() {
+		for range s.store.Watch(ctx) {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	})
+	renewer := acm.Renewer{
+		State: s.store.State, Changed: changed, Now: time.Now, After: time.After, Rand: rand.Reader, Log: s.log,
+		Update: func(ctx context.Context, change func(*albion.Draft) error) error {
+			_, err := s.store.Update(ctx, change)
+			return err
+		},
+	}
+	return renewer.Run(ctx)
+}
+
+// problems is what keeps listeners from serving, one sentence each.
+func (s *server) problems() error {
+	var all []error
+	for _, l := range s.service.Status().Listeners {
+		if l.Problem != "" {
+			all = append(all, fmt.Errorf("listener %s: %s", l.Name, l.Problem))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// serveHTTP serves the operator, with limits, until ctx ends.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if srv.Shutdown(last) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(l)
+	if !stop() {
+		<-ended
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func newLogger(o serverOptions, w io.Writer) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if o.verbose {
+		options.Level = slog.LevelDebug
+	}
+	switch o.logFormat {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: expected json or text", o.logFormat)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/acm"
+	"github.com/albion-lb/albion/internal/admin"
+	"github.com/albion-lb/albion/internal/config"
+)
+
+func newUp(g *globals) *cobra.Command {
+	var o serverOptions
+	var up config.UpOptions
+	var addresses []string
+	var issuer string
+	var printConfig bool
+	cmd := &cobra.Command{
+		Use:   "up --domain NAME --to HOST:PORT",
+		Short: "Put HTTPS in front of your own server, now",
+		Long: `Put HTTPS in front of your own server: HTTPS with WebSockets on one port, a
+redirect from HTTP on the other. The certificate comes from your files, or from
+Albion's local CA, whose certificate clients then have to trust.`,
+		Example: `  albion up --domain chat.example.com --to 127.0.0.1:8080
+  albion up --domain chat.example.com --to :8080 --to :8081 --cert fullchain.pem --key privkey.pem
+  albion up --domain chat.test --to :8080 --http-port 8000 --https-port 8443
+  albion up --domain chat.example.com --to :8080 --print-config > albion.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.dataDir = g.dataDir
+			if err := completeUp(&up, addresses, issuer); err != nil {
+				return err
+			}
+			text, err := config.Up(up)
+			if err != nil {
+				return err
+			}
+			if printConfig {
+				_, err := g.out.Write(text)
+				return err
+			}
+			return g.up(cmd.Context(), o, text, func(s *server) { g.greet(s, up) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&up.Domains, "domain", "d", nil, "name to answer for; may be repeated")
+	flags.StringArrayVarP(&up.To, "to", "t", nil, "your server, HOST:PORT or :PORT; repeated: the load is shared")
+	flags.StringVar(&up.Certificate, "cert", "", "certificate file, PEM: leaf and chain, or everything in one")
+	flags.StringVar(&up.Key, "key", "", "private key file, PEM, when --cert does not hold it")
+	flags.StringVar(&up.Chain, "chain", "", "chain file, PEM, when --cert does not hold it")
+	flags.StringVar(&up.Certbot, "certbot", "", "a certbot folder, such as /etc/letsencrypt/live/chat.example.com")
+	flags.StringVar(&issuer, "issuer", "local", "who issues the certificate when no file is given: local")
+	flags.Uint16Var(&up.HTTPPort, "http-port", 80, "port that redirects to HTTPS")
+	flags.Uint16Var(&up.HTTPSPort, "https-port", 443, "port for HTTPS")
+	flags.StringArrayVar(&addresses, "address", nil, "address to listen on; may be repeated (default: all)")
+	flags.BoolVar(&printConfig, "print-config", false, "print the configuration file that this stands for, and do nothing")
+	cmd.MarkFlagRequired("domain")
+	cmd.MarkFlagRequired("to")
+	for _, name := range []string{"cert", "key", "chain"} {
+		cmd.MarkFlagFilename(name, "pem", "crt", "key")
+	}
+	cmd.MarkFlagDirname("certbot")
+	cmd.RegisterFlagCompletionFunc("issuer", cobra.FixedCompletions([]string{"local"}, cobra.ShellCompDirectiveNoFileComp))
+	addServerFlags(cmd, &o)
+	return cmd
+}
+
+// completeUp turns what people type into what a file says.
+func completeUp(up *config.UpOptions, addresses []string, issuer string) error {
+	if issuer != string(albion.Local) {
+		return fmt.Errorf("--issuer %q: expected local; certificates of a public CA are given as files, with --cert and --key, or with --certbot", issuer)
+	}
+	for i, to := range up.To {
+		if strings.HasPrefix(to, ":") {
+			up.To[i] = "127.0.0.1" + to
+		}
+	}
+	for _, a := range addresses {
+		parsed, err := netip.ParseAddr(a)
+		if err != nil {
+			return fmt.Errorf("--address %q: expected an IP address of this machine", a)
+		}
+		up.Addresses = append(up.Addresses, parsed)
+	}
+	for _, path := range []*string{&up.Certificate, &up.Key, &up.Chain, &up.Certbot} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = absolute
+	}
+	return nil
+}
+
+// up serves a configuration that no file holds. A port that cannot be opened
+// ends it: there is somebody at the keyboard who can do something about it.
+func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet func(*server)) error {
+	s, err := openServer(ctx, o, g.streams)
+	if err != nil {
+		return err
+	}
+	if _, err := s.service.Apply(ctx, admin.ApplyRequest{Name: "albion up", Data: text}); err != nil {
+		return errors.Join(err, s.closeUnused())
+	}
+	return s.run(ctx, func(context.Context) error {
+		if err := s.problems(); err != nil {
+			return err
+		}
+		greet(s)
+		return nil
+	})
+}
+
+// greet says where to look.
+func (g *globals) greet(s *server, up config.UpOptions) {
+	fmt.Fprintf(g.out, "Albion serves %s in front of %s\n\n", address("https", up.Domains[0], up.HTTPSPort), strings.Join(up.To, ", "))
+	fmt.Fprintf(g.out, "  Open      %s\n", address("https", up.Domains[0], up.HTTPSPort))
+	fmt.Fprintf(g.out, "  Redirect  %s leads there\n", address("http", up.Domains[0], up.HTTPPort))
+	if up.Certificate == "" && up.Certbot == "" {
+		if path, err := writeAuthority(s); err == nil {
+			fmt.Fprintf(g.out, "  Trust     %s is the local CA's certificate: clients have to trust it\n", path)
+			fmt.Fprintf(g.out, "  Try       curl --cacert %s --resolve %s:%d:127.0.0.1 %s\n", path, up.Domains[0], up.HTTPSPort, address("https", up.Domains[0], up.HTTPSPort))
+		}
+	}
+	fmt.Fprintf(g.out, "\nalbion status shows how it fares; Ctrl-C ends it.\n")
+}
+
+// address is a URL without the port that goes without saying.
+func address(scheme, host string, port uint16) string {
+	if scheme == "https" && port == 443 || scheme == "http" && port == 80 {
+		return fmt.Sprintf("%s://%s/", scheme, host)
+	}
+	return fmt.Sprintf("%s://%s:%d/", scheme, host, port)
+}
+
+// writeAuthority puts the local CA's certificate, which is no secret, where
+// clients can be pointed to.
+func writeAuthority(s *server) (path string, err error) {
+	chain, ok := acm.Authority(s.store.State())
+	if !ok {
+		return "", errors.New("there is no local CA")
+	}
+	path = filepath.Join(s.dataDir, "ca.pem")
+	return path, replaceFile(path, []byte(chain), 0o644)
+}
