@@ -45,9 +45,6 @@ func Put(d *albion.Draft, in Import) (*albion.Certificate, error) {
 // slot returns a copy of the certificate with this name for its next contents,
 // or a new one. Who declared it last looks after it.
 func slot(d *albion.Draft, name string, origin albion.Origin, id [16]byte, now time.Time) (*albion.Certificate, error) {
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
 	if old, ok := byName(&d.State, name); ok {
 		cert := *old
 		if origin != "" {
@@ -57,6 +54,9 @@ func slot(d *albion.Draft, name string, origin albion.Origin, id [16]byte, now t
 	}
 	if strings.HasPrefix(name, "arn:") {
 		return nil, notFound(name)
+	}
+	if err := checkName(name); err != nil {
+		return nil, err
 	}
 	arn := albion.CertificateARN(id)
 	if _, taken := d.Certificates.Get(string(arn)); taken {
