@@ -144,15 +144,11 @@ func (l *Log) Reopen() {
 
 // Run opens the file, writes the lines to it as they come, rotates it, and
 // returns when ctx ends and every line that was given to Write before that has
-// been written. The error says that the file could not be opened. What goes
-// wrong later is told to the Logger and counted by Dropped; Run keeps trying.
-// Run may be called once.
+// been written. A file that cannot be opened or written is told to the Logger
+// once, its lines are counted by Dropped, and Run keeps trying; the error is that
+// of closing it. Run may be called once.
 func (l *Log) Run(ctx context.Context) error {
-	out, err := l.open()
-	if err != nil {
-		l.finish(nil)
-		return err
-	}
+	out := l.open()
 	var spare []byte
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
@@ -185,9 +181,9 @@ type sink interface {
 	close() error
 }
 
-func (l *Log) open() (sink, error) {
+func (l *Log) open() sink {
 	if l.config.File == Stdout {
-		return &stream{w: l.config.Stdout, trouble: trouble{log: l.config.Logger, file: Stdout}}, nil
+		return &stream{w: l.config.Stdout, trouble: trouble{log: l.config.Logger, file: Stdout}}
 	}
 	return openFile(l.config)
 }
@@ -216,8 +212,7 @@ func (l *Log) flush(out sink, spare []byte) []byte {
 	return spare
 }
 
-// finish refuses further lines and writes those that there are; without a sink
-// it counts them as dropped.
+// finish refuses further lines and writes those that there are.
 func (l *Log) finish(out sink) {
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -235,14 +230,7 @@ func (l *Log) finish(out sink) {
 	}
 }
 
-// put writes lines, or without a sink counts them as lost.
-func (l *Log) put(out sink, lines []byte) {
-	lost := countLines(lines)
-	if out != nil {
-		lost = out.write(lines)
-	}
-	l.dropped.Add(uint64(lost))
-}
+func (l *Log) put(out sink, lines []byte) { l.dropped.Add(uint64(out.write(lines))) }
 
 // reset empties a buffer. One that a huge line has stretched is let go.
 func reset(buf []byte) []byte {

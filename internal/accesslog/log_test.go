@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -273,14 +272,29 @@ func TestASlowReaderCostsLinesAndNotRequests(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeOpenedIsAnError(t *testing.T) {
-	l := accesslog.New(accesslog.Config{File: filepath.Join(t.TempDir(), "missing", "access.log")})
-	l.Write(forwarded())
-	if err := l.Run(t.Context()); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "missing") {
-		t.Errorf("got %v", err)
-	}
-	if l.Write(forwarded()); l.Dropped() != 2 {
-		t.Errorf("dropped %d, want 2", l.Dropped())
+func TestAFileThatCannotBeOpenedIsToldAndTriedAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "missing", "access.log")
+	synctest.Test(t, func(t *testing.T) {
+		var told bytes.Buffer
+		l, stop := running(t, accesslog.Config{File: file, Logger: slog.New(slog.NewTextHandler(&told, nil))})
+		for n := range 3 {
+			l.Write(numbered(1, n))
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		if l.Dropped() != 3 || strings.Count(told.String(), "cannot be written") != 1 || !strings.Contains(told.String(), file) {
+			t.Errorf("dropped %d, told %s", l.Dropped(), told.String())
+		}
+		if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+			t.Error(err)
+		}
+		l.Write(numbered(1, 9))
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if seen := logged(t, file); len(seen) != 1 || seen[request(t, numbered(1, 9))] != 1 {
+		t.Errorf("%s holds %v", file, seen)
 	}
 }
 

@@ -236,7 +236,8 @@ func (r *Record) appendTransform(dst []byte) []byte {
 	return r.Node.Unmap().WithZone("").AppendTo(dst)
 }
 
-// CipherName is OpenSSL's name of a cipher suite, which ALB logs.
+// CipherName is OpenSSL's name of a cipher suite, which ALB logs: "-" for 0 and
+// for what we do not offer.
 func CipherName(id uint16) string {
 	switch id {
 	case tls.TLS_AES_128_GCM_SHA256:
@@ -290,6 +291,8 @@ func oldCipherName(id uint16) string {
 	return "-"
 }
 
+// VersionName is OpenSSL's name of a version of TLS, which ALB logs: "-" for 0
+// and for what we do not speak.
 func VersionName(v uint16) string {
 	switch v {
 	case tls.VersionTLS10:

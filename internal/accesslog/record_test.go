@@ -102,6 +102,17 @@ func TestAppendKeepsWhatIsThereAndDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestEveryCipherThatGoOffersHasAName(t *testing.T) {
+	seen := map[string]bool{}
+	for _, suite := range tls.CipherSuites() {
+		name := accesslog.CipherName(suite.ID)
+		if seen[name] || !regexp.MustCompile(`^[A-Z0-9_-]{5,}$`).MatchString(name) {
+			t.Errorf("%s is called %q", suite.Name, name)
+		}
+		seen[name] = true
+	}
+}
+
 // athena is the input.regex of the table that AWS documents for these logs:
 // "Create the table for ALB access logs in Athena using partition projection",
 // Amazon Athena User Guide. Java's syntax of it is Go's. RegexSerDe wants the

@@ -60,7 +60,7 @@ func (*stream) close() error { return nil }
 // so on.
 type file struct {
 	config Config
-	f      *os.File // nil after it could not be reopened
+	f      *os.File // nil while it cannot be opened
 	size   int64
 	device bool // no regular file: nothing to rotate, cut or heal
 	trouble
@@ -69,12 +69,10 @@ type file struct {
 // fileMode lets the operator's group read: log shippers run as it.
 const fileMode = 0o640
 
-func openFile(c Config) (*file, error) {
+func openFile(c Config) *file {
 	s := &file{config: c, trouble: trouble{log: c.Logger, file: c.File}}
-	if err := s.open(); err != nil {
-		return nil, fmt.Errorf("accesslog: %w", err)
-	}
-	return s, nil
+	s.reopen()
+	return s
 }
 
 func (s *file) open() error {
