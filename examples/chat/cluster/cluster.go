@@ -54,7 +54,10 @@ type Cluster struct {
 	stream jetstream.Stream
 	js     jetstream.JetStream
 	rows   jetstream.KeyValue
-	epoch  uint64 // added to sequences, so that IDs rise even when the stream is made anew
+
+	rowStream jetstream.Stream // that rows is kept in
+
+	epoch uint64 // added to sequences, so that IDs rise even when the stream is made anew
 }
 
 // Dial connects, and makes the stream and the bucket where they are missing.
@@ -109,10 +112,13 @@ func (l *Cluster) open(ctx context.Context, history int) error {
 	l.rows, err = l.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: l.name + "_names", Description: "who is in which room",
 		History: 1, MaxValueSize: maxRecord, LimitMarkerTTL: tombstone,
-		Storage: jetstream.MemoryStorage, // who is there is of no use after a restart
+		Storage: jetstream.FileStorage, // a restart of the shared server sends nobody out of a room
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: bucket %s_names (version 2.11 or later is needed): %w", l.name, err)
+	}
+	if l.rowStream, err = l.js.Stream(ctx, "KV_"+l.rows.Bucket()); err != nil {
+		return fmt.Errorf("cluster: bucket %s_names: %w", l.name, err)
 	}
 	return nil
 }

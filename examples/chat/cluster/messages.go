@@ -2,17 +2,14 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/albion-lb/albion/examples/chat/room"
 )
-
-// errClosed ends a Follow whose connection is gone for good.
-var errClosed = errors.New("cluster: the connection is closed")
 
 type messages struct{ *Cluster }
 
@@ -28,49 +25,28 @@ func (m messages) Append(ctx context.Context, topic, once string, data []byte) e
 	return nil
 }
 
-// Follow reads the stream by an ordered consumer, which begins anew after the
-// last entry it saw whenever it lost the server.
+// Follow reads the stream from its beginning, and after an interruption from
+// the entry after the last.
 func (m messages) Follow(ctx context.Context, deliver func(room.Entry), ready func()) error {
-	info, err := m.stream.Info(ctx)
+	var last uint64
+	err := tail{
+		stream: m.stream,
+		from: func() jetstream.ConsumerConfig {
+			if last == 0 {
+				return jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
+			}
+			return jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1}
+		},
+		deliver: func(msg jetstream.Msg, meta *jetstream.MsgMetadata) {
+			last = meta.Sequence.Stream
+			if topic, ok := untoken(strings.TrimPrefix(msg.Subject(), m.name+".")); ok {
+				deliver(room.Entry{ID: m.epoch + last, Time: meta.Timestamp, Topic: topic, Data: msg.Data()})
+			}
+		},
+		caught: sync.OnceFunc(ready),
+	}.run(ctx, m.Cluster)
 	if err != nil {
-		return fmt.Errorf("cluster: follow: %w", err)
+		return fmt.Errorf("cluster: follow messages: %w", err)
 	}
-	if info.State.Msgs == 0 {
-		ready()
-	}
-	consumer, err := m.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
-	if err != nil {
-		return fmt.Errorf("cluster: follow: %w", err)
-	}
-	last := info.State.LastSeq
-	reading, err := consumer.Consume(func(msg jetstream.Msg) {
-		meta, err := msg.Metadata()
-		if err != nil {
-			m.logger.Warn("chat got something that is not of its stream", "error", err)
-			return
-		}
-		if topic, ok := untoken(strings.TrimPrefix(msg.Subject(), m.name+".")); ok {
-			deliver(room.Entry{ID: m.epoch + meta.Sequence.Stream, Time: meta.Timestamp, Topic: topic, Data: msg.Data()})
-		}
-		if meta.Sequence.Stream >= last || meta.NumPending == 0 {
-			ready()
-		}
-	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		m.logger.Warn("chat could not read messages and tries again", "error", err)
-	}))
-	if err != nil {
-		return fmt.Errorf("cluster: follow: %w", err)
-	}
-	defer func() {
-		reading.Stop()
-		<-reading.Closed()
-	}()
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-m.closed:
-		return errClosed
-	case <-reading.Closed():
-		return fmt.Errorf("cluster: the messages of stream %s have ended", m.name)
-	}
+	return nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -58,48 +61,61 @@ func conflict(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 }
 
-// Follow watches the bucket.
+// Follow reads the bucket's stream, which holds the last change of each row,
+// deletes too, for a while. After an interruption it reads all rows again, and
+// a row that is not among them has been deleted in the meantime.
 func (n names) Follow(ctx context.Context, deliver func(room.Row), ready func()) error {
-	watch, err := n.rows.WatchAll(ctx)
+	prefix := "$KV." + n.rows.Bucket() + "."
+	known, found := make(map[string]bool), make(map[string]bool)
+	caught := false
+	once := sync.OnceFunc(ready)
+	err := tail{
+		stream: n.rowStream,
+		from: func() jetstream.ConsumerConfig {
+			maps.Copy(known, found)
+			found, caught = make(map[string]bool), false
+			return jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: prefix + ">"}
+		},
+		deliver: func(msg jetstream.Msg, meta *jetstream.MsgMetadata) {
+			key, ok := untoken(strings.TrimPrefix(msg.Subject(), prefix))
+			if !ok {
+				return
+			}
+			r := room.Row{Key: key, Rev: meta.Sequence.Stream}
+			if !deleted(msg) {
+				r.Data = append([]byte{}, msg.Data()...)
+				found[key] = true
+			} else {
+				delete(found, key)
+			}
+			deliver(r)
+		},
+		caught: func() {
+			if caught {
+				return
+			}
+			caught = true
+			for key := range known {
+				if !found[key] {
+					deliver(room.Row{Key: key})
+				}
+			}
+			clear(known)
+			once()
+		},
+	}.run(ctx, n.Cluster)
 	if err != nil {
 		return fmt.Errorf("cluster: follow names: %w", err)
 	}
-	defer func() {
-		if err := watch.Stop(); err != nil {
-			n.logger.Debug("chat could not stop reading names", "error", err)
-		}
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-n.closed:
-			return errClosed
-		case change, ok := <-watch.Updates():
-			if !ok {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return errors.New("cluster: the names have ended")
-			}
-			if change == nil { // all that stood at the start has come
-				ready()
-				continue
-			}
-			if key, ok := untoken(change.Key()); ok {
-				deliver(n.row(key, change))
-			}
-		}
-	}
+	return nil
 }
 
-func (n names) row(key string, change jetstream.KeyValueEntry) room.Row {
-	r := room.Row{Key: key, Rev: change.Revision()}
-	if change.Operation() == jetstream.KeyValuePut {
-		r.Data = change.Value()
-		if r.Data == nil {
-			r.Data = []byte{}
-		}
+// deleted recognises the marks that stand for a row that is gone: a delete's
+// or purge's, and the one that the server itself leaves.
+func deleted(msg jetstream.Msg) bool {
+	switch msg.Headers().Get("KV-Operation") {
+	case "DEL", "PURGE":
+		return true
 	}
-	return r
+	return msg.Headers().Get("Nats-Marker-Reason") != ""
 }

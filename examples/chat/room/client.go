@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"time"
 )
 
 const (
@@ -144,11 +143,10 @@ func (s *Server) tell(c *client, frame string) {
 
 // obey carries out one message of the client and answers it.
 func (s *Server) obey(ctx context.Context, c *client, text string) {
-	if wait := c.commands.take(s.c.Now()); wait > 0 {
-		s.slowDown(c, command{}, wait)
-		return
-	}
 	cmd, err := parseCommand(text)
+	if wait := c.commands.take(s.c.Now()); wait > 0 {
+		err = &fault{Code: "slow-down", Text: "That was too fast.", Retry: wait}
+	}
 	if err == nil {
 		err = s.do(ctx, c, cmd)
 	}
@@ -156,8 +154,7 @@ func (s *Server) obey(ctx context.Context, c *client, text string) {
 	switch {
 	case err == nil:
 		return
-	case errors.As(err, &f) && f.Code == "slow-down":
-		s.slowDown(c, cmd, f.Retry)
+	case errors.As(err, &f) && f.Code == "slow-down" && s.outOfPatience(c):
 		return
 	case !errors.As(err, &f):
 		s.c.Logger.Warn("chat could not do as it was told", "command", cmd.Type, "error", err)
@@ -165,14 +162,14 @@ func (s *Server) obey(ctx context.Context, c *client, text string) {
 	s.tell(c, faultFrame(cmd, err))
 }
 
-// slowDown refuses what came too fast, and in the end the session: it costs
-// more to refuse than to close.
-func (s *Server) slowDown(c *client, cmd command, wait time.Duration) {
-	if c.refused++; c.refused > maxRefused {
-		s.end(c, closeFlood, "Too many messages.")
-		return
+// outOfPatience counts what came too fast, and in the end closes the session:
+// to go on refusing costs more.
+func (s *Server) outOfPatience(c *client) bool {
+	if c.refused++; c.refused <= maxRefused {
+		return false
 	}
-	s.tell(c, faultFrame(cmd, &fault{Code: "slow-down", Text: "That was too fast.", Retry: wait}))
+	s.end(c, closeFlood, "Too many messages.")
+	return true
 }
 
 func (s *Server) do(ctx context.Context, c *client, cmd command) error {
