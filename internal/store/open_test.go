@@ -206,7 +206,7 @@ func TestADamagedFileIsAnErrorAndNothingElse(t *testing.T) {
 
 // opensOrIsDamaged opens a database that may or may not miss what was changed in
 // it; what it must not do is to take the process down.
-func opensOrIsDamaged(t *testing.T, dir string, data []byte) {
+func opensOrIsDamaged(t testing.TB, dir string, data []byte) {
 	t.Helper()
 	file := filepath.Join(dir, "albion.db")
 	if err := os.WriteFile(file, data, 0o600); err != nil {
@@ -224,6 +224,27 @@ func opensOrIsDamaged(t *testing.T, dir string, data []byte) {
 	if !known || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v", err)
 	}
+}
+
+func FuzzOpen(f *testing.F) {
+	dir := filled(f)
+	whole, err := os.ReadFile(filepath.Join(dir, "albion.db"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	page := uint32(os.Getpagesize())
+	f.Add(uint32(0), []byte{1})
+	f.Add(2*page, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0xff, 0xff})
+	f.Add(3*page+8, []byte{1, 0, 1, 0, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, at uint32, patch []byte) {
+		data := bytes.Clone(whole)
+		copy(data[int(at)%len(data):], patch)
+		own := t.TempDir() // fuzzing runs several processes
+		if err := os.Link(filepath.Join(dir, "key"), filepath.Join(own, "key")); err != nil {
+			t.Fatal(err)
+		}
+		opensOrIsDamaged(t, own, data)
+	})
 }
 
 func TestADirectoryThatIsNoneIsAnError(t *testing.T) {
