@@ -14,6 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestProtocol(t *testing.T) {
+	t.Parallel()
 	service := sockjstest.Endpoints()
 	web := httptest.NewServer(service)
 	defer web.Close()
@@ -25,6 +26,7 @@ func TestProtocol(t *testing.T) {
 
 // Over TLS, with the addresses of the Hixie handshake in wss.
 func TestProtocolOverTLS(t *testing.T) {
+	t.Parallel()
 	service := sockjstest.Endpoints()
 	web := httptest.NewTLSServer(service)
 	defer web.Close()
