@@ -26,3 +26,12 @@ func SessionID(path []byte) []byte { return sessionID(path) }
 
 // EachCookie gives yield the values of the stickiness cookies of a Cookie field.
 func EachCookie(field []byte, yield func([]byte) bool) { eachCookie(field, yield) }
+
+// Watched says whether this system can tell that an idle peer is gone.
+const Watched = canPeek
+
+// AwaitNoise blocks until the kernel has something to tell about c, and leaves
+// it there.
+func (c *Conn) AwaitNoise() error {
+	return c.socket.Read(func(fd uintptr) bool { return !peek(fd) })
+}
