@@ -1,6 +1,8 @@
 package albion
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"time"
 )
@@ -60,6 +62,8 @@ type Secret []byte
 
 const hidden = "[secret]"
 
+// Format is there because String alone leaves %d and its like to print the bytes.
+func (Secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, hidden) }
 func (Secret) String() string               { return hidden }
 func (Secret) GoString() string             { return hidden }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }

@@ -346,6 +346,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"empty key", func(w *world) { w.key.Secret = nil }, problem{invalid, albion.KindKey, "Secret", "empty"}},
 		{"chain of nothing", func(w *world) { w.cert.Chain = "x" }, problem{invalid, ct, "Chain", "PEM"}},
 		{"key in the chain", func(w *world) { w.cert.Chain += "-----BEGIN PRIVATE KEY-----\n" }, problem{invalid, ct, "Chain", "apart"}},
+		{"key right behind the chain", func(w *world) { w.cert.Chain = strings.TrimSpace(pem) + "-----BEGIN RSA PRIVATE KEY-----\n" }, problem{invalid, ct, "Chain", "apart"}},
 		{"certificate's issuer", func(w *world) { w.cert.Issuer = "" }, problem{invalid, ct, "Issuer", "imported"}},
 		{"certificate's dates", func(w *world) { w.cert.NotAfter = time.Unix(-1, 0) }, problem{invalid, ct, "NotAfter", "before it begins"}},
 		{"authority without a key", func(w *world) { w.authorized = nil }, problem{invalid, albion.KindAuthority, "Name", "authority/local"}},
