@@ -70,9 +70,10 @@ func (c *conn) next() bool {
 	if !c.readWithin(view, begun) {
 		return false
 	}
+	var head h1.Parser
 	for {
 		if !c.in.empty() {
-			n, err := h1.ReadRequest(&c.req, c.in.bytes(), &view.Limits)
+			n, err := head.ReadRequest(&c.req, c.in.bytes(), &view.Limits)
 			if err != nil {
 				c.x.refuse(c, err)
 				return false

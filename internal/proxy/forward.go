@@ -153,8 +153,9 @@ func (x *exchange) askOn(up *target.Conn) error {
 // client (RFC 9110 §15.2), if it is of a version that knows them.
 func (x *exchange) readHead() error {
 	f := &x.f
+	var head h1.Parser
 	for {
-		n, err := h1.ReadResponse(&f.res, f.in.bytes(), x.c.req.Method, &x.view.Limits)
+		n, err := head.ReadResponse(&f.res, f.in.bytes(), x.c.req.Method, &x.view.Limits)
 		if err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func (x *exchange) readHead() error {
 				return err
 			}
 			f.in.compact()
-			continue
+			continue // a Parser is ready for the next head
 		}
 		if !f.in.reserve(maxAnswerHead) {
 			return errTooLarge
@@ -210,19 +211,24 @@ func (x *exchange) fill() error {
 		}
 		f.pump.start(x, false)
 	}
-	f.upTimer.readAfter(x.view.Attributes.IdleTimeout)
-	if f.pump.verdict() != going {
-		return errAborted
+	for {
+		f.upTimer.readAfter(x.view.Attributes.IdleTimeout)
+		if f.pump.verdict() != going {
+			return errAborted
+		}
+		sending := f.pump.sending()
+		n, err := f.up.Read(f.in.free())
+		f.in.w += n
+		switch {
+		case n > 0:
+			return nil
+		case f.pump.verdict() != going:
+			return errAborted
+		case sending && errors.Is(err, os.ErrDeadlineExceeded):
+			continue // the target owes no answer before it has the request
+		}
+		return err
 	}
-	n, err := f.up.Read(f.in.free())
-	f.in.w += n
-	if n > 0 {
-		return nil
-	}
-	if f.pump.verdict() != going {
-		return errAborted
-	}
-	return err
 }
 
 // failed answers what went wrong between us and the target, if the client is

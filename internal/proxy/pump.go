@@ -62,6 +62,16 @@ func (p *pump) intact() bool {
 	return !p.started || p.sent.Load() && p.verdict() == going
 }
 
+// sending says that the body is still on its way to the target.
+func (p *pump) sending() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return !p.sent.Load()
+	}
+}
+
 // start begins to pump, with what is left of the body (rest) or to watch only.
 func (p *pump) start(x *exchange, rest bool) {
 	p.started = true

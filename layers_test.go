@@ -1,0 +1,191 @@
+package albion_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/albion-lb/albion"
+
+// layers is the import table: what each package may import of this module,
+// besides the root package, which every one of them may. A package that is not
+// in the table may not exist; arrows go down only, and siblings never meet.
+var layers = map[string][]string{
+	".": {},
+
+	// What HTTP is made of: pure.
+	"internal/wire":    {},
+	"internal/wire/h1": {"internal/wire"},
+
+	// The data plane: answers requests.
+	"internal/accesslog": {},
+	"internal/route":     {"internal/wire"},
+	"internal/target":    {"internal/wire"},
+	"internal/health":    {},
+	"internal/keyring":   {},
+	"internal/proxy":     {"internal/wire", "internal/wire/h1", "internal/accesslog", "internal/route", "internal/target"},
+	"internal/edge": {
+		"internal/wire/h1", "internal/accesslog", "internal/route", "internal/target", "internal/health",
+		"internal/keyring", "internal/proxy",
+	},
+
+	// The control plane: changes the State.
+	"internal/store":  {},
+	"internal/acm":    {},
+	"internal/config": {},
+	"internal/admin":  {"internal/acm", "internal/config"},
+
+	// What others may use without the rest.
+	"sockjs":                {},
+	"sockjs/sockjstest":     {"sockjs"},
+	"examples/chat/page":    {},
+	"examples/chat/room":    {"sockjs", "examples/chat/page"},
+	"examples/chat/cluster": {"examples/chat/room"},
+	"examples/chat":         {"examples/chat/room", "examples/chat/cluster"},
+
+	// The only place that knows both planes.
+	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/config", "internal/admin", "examples/chat/room"},
+
+	// Tests only: drive the whole.
+	"e2e": {},
+}
+
+// guest is a module that somebody else wrote, and why it is here.
+type guest struct {
+	packages []string // the only ones that may name it
+	why      string
+}
+
+// guests lists what the program is made of besides the standard library and
+// ourselves. What only tests name is in testGuests.
+var guests = map[string]guest{
+	"go.etcd.io/bbolt": {
+		[]string{"internal/store"}, "etcd's own engine in one file: transactions, fsync, no server. MIT, kept by the etcd project."},
+	"github.com/spf13/cobra": {
+		[]string{"cmd/albion"}, "the conventions of a command line: help, completion. Apache-2.0."},
+	"github.com/goccy/go-yaml": {
+		[]string{"internal/config"}, "YAML with line and column of every mistake; the older gopkg.in/yaml is unmaintained. MIT."},
+	"github.com/prometheus/client_golang": {
+		[]string{"internal/admin"}, "the ecosystem's format of metrics. Apache-2.0."},
+	"github.com/coder/websocket": {
+		[]string{"sockjs"}, "RFC 6455 with contexts and limits, no dependencies. ISC."},
+	"github.com/nats-io/nats.go": {
+		[]string{"examples/chat/cluster"}, "the client of NATS, by its makers. Apache-2.0."},
+	"golang.org/x/net": {
+		[]string{"internal/acm"}, "international domain names (idna): the Go project's."},
+}
+
+// TestLayers holds every import of the program against the table.
+func TestLayers(t *testing.T) {
+	for dir, imports := range readImports(t, func(name string) bool { return !strings.HasSuffix(name, "_test.go") }) {
+		allowed, known := layers[dir]
+		if !known {
+			t.Errorf("%s is not in the table: give it a place in layers, or make it a file of another package", dir)
+			continue
+		}
+		for name, file := range imports {
+			switch inside, ours := strings.CutPrefix(name, module); {
+			case ours && inside == "":
+			case ours:
+				if inside = inside[1:]; !slices.Contains(allowed, inside) {
+					t.Errorf("%s: %s may not import %s", file, dir, inside)
+				}
+			case strings.Contains(strings.Split(name, "/")[0], "."):
+				checkGuest(t, dir, name, file)
+			}
+		}
+	}
+}
+
+func checkGuest(t *testing.T, dir, name, file string) {
+	t.Helper()
+	for guest, g := range guests {
+		if name == guest || strings.HasPrefix(name, guest+"/") {
+			if !slices.Contains(g.packages, dir) {
+				t.Errorf("%s: only %v may name %s", file, g.packages, guest)
+			}
+			return
+		}
+	}
+	t.Errorf("%s: %s is not among the guests: say why it is needed, or do without", file, name)
+}
+
+// TestTableIsTrue finds entries that nothing needs any more.
+func TestTableIsTrue(t *testing.T) {
+	imports := readImports(t, func(name string) bool { return !strings.HasSuffix(name, "_test.go") })
+	for dir, allowed := range layers {
+		if _, there := imports[dir]; !there && dir != "e2e" {
+			t.Errorf("%s is in the table and not in the tree", dir)
+		}
+		for _, other := range allowed {
+			if imports[dir][module+"/"+other] == "" {
+				t.Errorf("%s may import %s and does not", dir, other)
+			}
+		}
+	}
+	for guest, g := range guests {
+		for _, dir := range g.packages {
+			if !slices.ContainsFunc(keys(imports[dir]), func(name string) bool {
+				return name == guest || strings.HasPrefix(name, guest+"/")
+			}) {
+				t.Errorf("%s may name %s and does not", dir, guest)
+			}
+		}
+	}
+}
+
+// readImports returns, for each folder with Go files that keep accepts, what
+// they import and where.
+func readImports(t *testing.T, keep func(name string) bool) map[string]map[string]string {
+	t.Helper()
+	all := map[string]map[string]string{}
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if name := entry.Name(); name != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "bin") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(file, ".go") || !keep(file) {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir := path.Dir(filepath.ToSlash(file))
+		if all[dir] == nil {
+			all[dir] = map[string]string{}
+		}
+		for _, spec := range parsed.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			all[dir][name] = file
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func keys(m map[string]string) []string {
+	var all []string
+	for k := range m {
+		all = append(all, k)
+	}
+	return all
+}
