@@ -2,6 +2,7 @@ package chattest
 
 import (
 	"context"
+	"net"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -19,12 +20,25 @@ type Server struct {
 // Serve runs a chat until the test ends or Stop is called.
 func Serve(t testing.TB, c room.Config) *Server {
 	t.Helper()
+	return ServeAt(t, "127.0.0.1:0", c)
+}
+
+// ServeAt is Serve at a given host:port, where another server has been.
+func ServeAt(t testing.TB, at string, c room.Config) *Server {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
 	chat, err := room.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	web := httptest.NewServer(chat.Handler())
+	web := httptest.NewUnstartedServer(chat.Handler())
+	must(t, web.Listener.Close()) // the one that it has opened by itself
+	web.Listener = listener
+	web.Start()
 	ended := make(chan error, 1)
 	go func() { ended <- chat.Run(ctx) }()
 	s := &Server{URL: web.URL, Address: web.URL + "/chat"}
@@ -40,4 +54,11 @@ func Serve(t testing.TB, c room.Config) *Server {
 	})
 	t.Cleanup(s.Stop)
 	return s
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
