@@ -238,8 +238,13 @@ func (k *check) chance(now time.Time) *rand.Rand {
 	return rand.New(rand.NewPCG(h.Sum64(), 0))
 }
 
+// minInterval is the shortest that a group may ask for; what is not set must not
+// become a flood.
+const minInterval = time.Second
+
 // jitter is an interval give or take a tenth, so that targets which were
 // registered together are not probed together for ever.
 func jitter(interval time.Duration, chance *rand.Rand) time.Duration {
+	interval = max(interval, minInterval)
 	return interval + time.Duration((chance.Float64()-0.5)*0.2*float64(interval))
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -73,6 +74,9 @@ func clientTLS(host string) *tls.Config {
 func exchange(conn net.Conn, host, path string) (status int, err error) {
 	if path == "" {
 		path = "/"
+	}
+	if path[0] != '/' || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return 0, errors.New("the path is not a request target") // RFC 9112 §3.2.1
 	}
 	_, err = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: "+host+
 		"\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n")
