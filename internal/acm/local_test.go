@@ -199,6 +199,7 @@ func TestRenewalIsAlwaysInTime(t *testing.T) {
 				}
 			}
 			renewed, err := acm.Renew(next, now, rand.Reader)
+			valid(t, next)
 			if err != nil || len(renewed) != due {
 				r.Fatalf("%d renewed, %d due, %v", len(renewed), due, err)
 			}

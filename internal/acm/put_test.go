@@ -27,6 +27,7 @@ func TestPutKeepsACertificateWithItsKey(t *testing.T) {
 	w := newWeb(t, ec256())
 	d := draft()
 	cert := must(acm.Put(d, acm.Import{Name: "chat", Bundle: bundle(t, w.leaf, w.mid, w.upper), Origin: albion.OriginFile, Now: noon, ID: [16]byte{1}}))(t)
+	valid(t, d)
 	kept, ok := d.Certificates.Get(string(albion.CertificateARN([16]byte{1})))
 	if !ok || kept != cert {
 		t.Fatal("it is not in the State")
@@ -78,6 +79,7 @@ func TestPutOntoANameReplacesInPlace(t *testing.T) {
 	for by, name := range map[string]string{"its name": "chat", "its ARN": string(old.ARN)} {
 		d := draft(&first.State)
 		cert := must(acm.Put(d, acm.Import{Name: name, Bundle: bundle(t, renewed, w.mid), Now: noon.Add(time.Hour), ID: [16]byte{2}}))(t)
+		valid(t, d)
 		switch {
 		case cert.ARN != old.ARN || cert.Name != "chat" || !cert.Created.Equal(noon) || cert.Origin != albion.OriginFile:
 			t.Errorf("by %s: it became another: %+v", by, cert)
@@ -111,7 +113,7 @@ func TestPutTwiceChangesNothing(t *testing.T) {
 
 func TestPutRefusesNames(t *testing.T) {
 	w := newWeb(t, ec256())
-	for _, name := range []string{"a/b", "..", "a b", "a\nb", `a\b`, strings.Repeat("a", 256)} {
+	for _, name := range []string{"a/b", "..", ".a", "é", "a\xff", "a b", "a\nb", `a\b`, strings.Repeat("a", 256)} {
 		d := draft()
 		_, err := acm.Put(d, acm.Import{Name: name, Bundle: bundle(t, w.leaf)})
 		if albion.CodeOf(err) != albion.CodeInvalidParameter || len(d.Changes()) != 0 {
@@ -194,6 +196,14 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// valid holds what a Draft has become against the rules of the model.
+func valid(t testing.TB, d *albion.Draft) {
+	t.Helper()
+	if _, err := d.Finish(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // local issues a certificate for a test.
 func local(t testing.TB, d *albion.Draft, name string, now time.Time, domains ...string) (cert *albion.Certificate, changed bool) {
 	t.Helper()
@@ -203,6 +213,7 @@ func local(t testing.TB, d *albion.Draft, name string, now time.Time, domains ..
 	if err != nil {
 		t.Fatal(err)
 	}
+	valid(t, d)
 	return cert, changed
 }
 
