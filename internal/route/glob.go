@@ -10,7 +10,7 @@ import (
 // It is kept as what lies between the stars. The first piece is anchored at the
 // beginning, the last at the end, and each one between is found leftmost behind
 // the one before, which is enough: a later place would leave less to the rest.
-// So nothing is ever tried twice, and the cost is at most the text's length
+// So no choice is ever taken back, and the cost is at most the text's length
 // times the pattern's.
 type glob struct {
 	head   piece
@@ -19,10 +19,13 @@ type glob struct {
 	star   bool // false: head is the whole pattern
 }
 
-// piece is a run without stars.
+// piece is a run without stars. To find it, its longest part without question
+// marks is looked for first, because a literal is found fast.
 type piece struct {
-	text []byte
-	wild bool // has a ?
+	text   []byte
+	wild   bool // has a ?
+	part   []byte
+	offset int // of part in text
 }
 
 func compileGlob(pattern string) glob {
@@ -42,7 +45,15 @@ func compileGlob(pattern string) glob {
 }
 
 func newPiece(text string) piece {
-	return piece{text: []byte(text), wild: strings.Contains(text, "?")}
+	p := piece{text: []byte(text), wild: strings.Contains(text, "?")}
+	offset := 0
+	for part := range strings.SplitSeq(text, "?") {
+		if len(part) > len(p.part) {
+			p.part, p.offset = []byte(part), offset
+		}
+		offset += len(part) + 1
+	}
+	return p
 }
 
 func (g *glob) match(s []byte) bool {
@@ -100,11 +111,13 @@ func (p *piece) at(s []byte) bool {
 
 // index returns the first place of p in s, or -1.
 func (p *piece) index(s []byte) int {
-	if !p.wild {
-		return bytes.Index(s, p.text)
-	}
 	for i := 0; i+len(p.text) <= len(s); i++ {
-		if p.at(s[i:]) {
+		found := bytes.Index(s[i+p.offset:], p.part)
+		if found < 0 {
+			return -1
+		}
+		i += found
+		if i+len(p.text) <= len(s) && p.at(s[i:]) {
 			return i
 		}
 	}
