@@ -233,6 +233,30 @@ func TestAPageMovesToAnotherServer(t *testing.T) {
 	three.Stop()
 }
 
+func TestAReloadKeepsNameRoomsAndMessages(t *testing.T) {
+	s := chattest.Serve(t, room.Config{})
+	ada, bo := open(t, browser(t), s.URL+"/"), chattest.Dial(t, s.Address)
+	bo.Join(t, "lobby", "bo", 0)
+	ada.join("ada", "lobby")
+	bo.Next(t, "presence")
+	ada.say("one")
+	ada.sees("one")
+	ada.do(chromedp.Reload())
+	ada.until(`document.getElementById('entry').hidden`)
+	ada.sees("one")
+	ada.say("two")
+	ada.sees("one", "two")
+	for {
+		f := bo.Any(t)
+		if f.Type == "presence" {
+			t.Errorf("the reload was announced: %+v", f)
+		}
+		if f.Text == "two" {
+			break
+		}
+	}
+}
+
 // What lies between can break WebSockets, or hold streams back.
 func TestTransportsGiveWay(t *testing.T) {
 	for _, c := range []struct{ name, breaks, want string }{

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -73,6 +74,9 @@ func Dial(ctx context.Context, c Config) (*Cluster, error) {
 	if strings.ContainsAny(l.name, ".*> \t/\\") {
 		return nil, fmt.Errorf("cluster: name %q: want letters, digits, _ and -", l.name)
 	}
+	if err := readable(c.URL); err != nil {
+		return nil, err
+	}
 	var err error
 	if l.conn, err = nats.Connect(c.URL, l.options()...); err != nil {
 		return nil, fmt.Errorf("cluster: connect: %w", err)
@@ -82,6 +86,21 @@ func Dial(ctx context.Context, c Config) (*Cluster, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// readable refuses addresses that cannot be parsed, without repeating them:
+// the parser's own error would, with the password that may be in them.
+func readable(addresses string) error {
+	for _, a := range strings.Split(addresses, ",") {
+		a = strings.TrimSpace(a)
+		if !strings.Contains(a, "://") {
+			a = "nats://" + a
+		}
+		if u, err := url.Parse(a); err != nil || u.Hostname() == "" {
+			return errors.New("cluster: the URL cannot be read: want nats://host:port")
+		}
+	}
+	return nil
 }
 
 func (l *Cluster) options() []nats.Option {

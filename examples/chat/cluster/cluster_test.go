@@ -274,6 +274,8 @@ func TestDialSaysWhatIsWrong(t *testing.T) {
 		{cluster.Config{URL: plain}, "JetStream"},
 		{cluster.Config{URL: plain, Name: "a.b"}, "a.b"},
 		{cluster.Config{URL: "nats://127.0.0.1:1"}, "connect"},
+		{cluster.Config{URL: "nats://me:hush%zz@127.0.0.1:1"}, "cannot be read"},
+		{cluster.Config{URL: ""}, "cannot be read"},
 	} {
 		l, err := cluster.Dial(t.Context(), c.config)
 		if err == nil {
@@ -281,6 +283,9 @@ func TestDialSaysWhatIsWrong(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%+v: %v", c.config, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "hush") {
+			t.Errorf("a password is told: %v", err)
 		}
 	}
 }

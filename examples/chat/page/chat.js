@@ -8,6 +8,7 @@
   const KEEP = 400;               // messages kept per room
   const PING_EVERY = 20000;       // ms
   const SILENT = 45000;           // ms without a word before the line counts as dead
+  const UNANSWERED = 12000;       // ms: the server itself gives up after five seconds
   const RESEND_FOR = 100000;      // ms: less than the two minutes in which the server knows a ref again
   const GROUP = 5 * 60 * 1000;    // ms between messages of one person under one name
   const TRANSPORT_NAMES = { 'websocket': 'WebSocket', 'xhr-streaming': 'XHR streaming', 'xhr': 'XHR polling' };
@@ -112,7 +113,7 @@
     if (code === 3000) wait = 100 + Math.random() * 400; // this server is going: another one is there
     if (code === 4008 || code === 4013) wait = 10000 + Math.random() * 5000;
     attempts++;
-    if (attempts > 2) notice(mixed() || `No answer from ${address.host}. Trying again.`);
+    if (attempts > 2 || mixed()) notice(mixed() || `No answer from ${address.host}. Trying again.`);
     waitThenConnect(wait, reason);
   };
 
@@ -143,9 +144,12 @@
       const dead = sock;
       lost(1006, 'silent');
       dead.close();
-    } else if (silent > PING_EVERY / 2) {
-      say({ type: 'ping' });
+      return;
     }
+    if (silent > PING_EVERY / 2) say({ type: 'ping' });
+    // What was asked and never answered is asked again; the server takes it once.
+    if (joining !== null && Date.now() - asked > UNANSWERED) { joining = null; joinNext(); }
+    if (sending && Date.now() - sending.sent > UNANSWERED) { sending = null; sendNext(); }
   };
 
   /* ---------- what the server says ---------- */
@@ -237,12 +241,16 @@
 
   let joining = null;   // the room whose answer we wait for: one at a time, the one on screen first
   let entering = null;  // the room that the form asked for
+  let asked = 0;        // when joining was sent
 
   const joinNext = () => {
     if (joining !== null) return;
     const wanted = [entering, here, ...rooms.keys()].find((name) => name && rooms.has(name) && !rooms.get(name).joined);
     if (!wanted || !me.name) return;
-    if (say({ type: 'join', room: wanted, name: me.name, key: me.key, after: rooms.get(wanted).last })) joining = wanted;
+    if (say({ type: 'join', room: wanted, name: me.name, key: me.key, after: rooms.get(wanted).last })) {
+      joining = wanted;
+      asked = Date.now();
+    }
   };
 
   const roomName = (s) => s.trim().replace(/\s+/g, '-').toLowerCase();
@@ -288,6 +296,7 @@
     if (say({ type: 'post', room: next.room, text: next.text, ref: next.ref })) {
       sending = next;
       next.tried = true;
+      next.sent = Date.now();
     }
   };
 
@@ -675,6 +684,7 @@
     askEntry('first', '', '');
     (saved('rooms') || []).slice(0, limits.rooms).forEach((name) => rooms.set(String(name), makeRoom(String(name))));
     if (rooms.has(saved('here'))) entering = saved('here');
+    if (entering && me.name) busy(true);
     try {
       address = chatURL();
       await loadClient();

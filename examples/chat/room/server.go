@@ -263,11 +263,14 @@ func (s *Server) beat(ctx context.Context) {
 	defer cancel()
 	row := s.ownRow()
 	row.Data = []byte(s.c.Instance)
-	_, err := s.c.Table.Put(ctx, row)
-	if errors.Is(err, ErrConflict) || err == nil || ctx.Err() != nil {
-		return // a conflict: the row has come while this one was on its way
+	stands, err := s.c.Table.Put(ctx, row)
+	if errors.Is(err, ErrConflict) { // seen late here; nobody else writes it
+		row.Rev = stands.Rev
+		_, err = s.c.Table.Put(ctx, row)
 	}
-	s.c.Logger.Warn("chat could not renew its row", "error", err)
+	if err != nil && !closed(ctx.Done()) {
+		s.c.Logger.Warn("chat could not renew its row", "error", err)
+	}
 }
 
 // farewell takes this server's row away, so that the others need not wait
@@ -289,17 +292,21 @@ func (s *Server) sweep(ctx context.Context) {
 	rows := s.state.expired(s.c.Now(), s.life, s.c.Linger, s.alive)
 	s.mu.Unlock()
 	for _, r := range rows[:min(len(rows), sweepAtOnce)] {
-		s.remove(ctx, r)
+		if !s.remove(ctx, r) {
+			return
+		}
 	}
 }
 
 // remove deletes a row as it was seen. One that has changed since is another's
-// business; one that could not be deleted comes up in the next sweep.
-func (s *Server) remove(ctx context.Context, r Row) {
+// business; one that could not be deleted, false, comes up in the next sweep.
+func (s *Server) remove(ctx context.Context, r Row) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	r.Data = nil
-	if _, err := s.c.Table.Put(ctx, r); err != nil && !errors.Is(err, ErrConflict) && ctx.Err() == nil {
+	if _, err := s.c.Table.Put(ctx, r); err != nil && !errors.Is(err, ErrConflict) {
 		s.c.Logger.Warn("chat could not give up a name", "error", err)
+		return false
 	}
+	return true
 }

@@ -317,14 +317,17 @@ func (s *state) list() []roomFrame {
 
 // expired marks the rows whose session is gone and returns those that have
 // been so for linger, with the rows of servers that fell silent. alive knows
-// this server's own sessions; another server's live while it is heard.
+// this server's own sessions; another server's live while it is heard. A
+// server that does not hear itself is cut off, and judges nobody else.
 func (s *state) expired(now time.Time, self string, linger time.Duration, alive func(key string, h holder) bool) []Row {
 	var out []Row
+	connected := now.Sub(s.instances[self].at) < silence/2
 	for key, r := range s.rows {
-		_, heard := s.instances[r.who.Instance]
-		living := heard
+		_, living := s.instances[r.who.Instance]
 		if r.who.Instance == self {
 			living = alive(key, r.who)
+		} else if !connected {
+			living = true
 		}
 		switch {
 		case living:
@@ -336,7 +339,7 @@ func (s *state) expired(now time.Time, self string, linger time.Duration, alive 
 		}
 	}
 	for id, h := range s.instances {
-		if id != self && now.Sub(h.at) >= silence {
+		if id != self && connected && now.Sub(h.at) >= silence {
 			delete(s.instances, id)
 			out = append(out, Row{Key: instancePrefix + id, Rev: h.rev})
 		}

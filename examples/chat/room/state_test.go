@@ -213,8 +213,23 @@ func TestNamesOfTheGoneAreGivenUp(t *testing.T) {
 		{1, ""}, {6, ""}, {7, "person/lobby/bo@3"}, {15, "instance/other@1 person/lobby/bo@3"}, {16, "person/lobby/bo@3"},
 		{21, "person/lobby/bo@3"}, {22, "person/lobby/ada@2 person/lobby/bo@3"},
 	} {
+		s.applyRow(at(c.second), Row{Key: instancePrefix + "self", Rev: 10, Data: []byte("x")})
 		if got := keys(s.expired(at(c.second), "self", 6*time.Second, none)); got != c.want {
 			t.Errorf("after %d s: %q, want %q", c.second, got, c.want)
+		}
+	}
+}
+
+func TestWhoIsCutOffJudgesNobodyElse(t *testing.T) {
+	s := newState(10, 10, 1<<20)
+	start := time.Unix(1000, 0)
+	for _, id := range []string{"self", "other"} {
+		s.applyRow(start, Row{Key: instancePrefix + id, Rev: 1, Data: []byte("x")})
+	}
+	s.applyRow(start, row(t, personKey("lobby", "ada"), 2, holder{ID: "1", Name: "ada", Instance: "other"}))
+	for second := 1; second < 600; second++ {
+		if got := s.expired(start.Add(time.Duration(second)*time.Second), "self", 0, func(string, holder) bool { return true }); len(got) != 0 {
+			t.Fatalf("after %d s without a word: %v", second, got)
 		}
 	}
 }
