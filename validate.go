@@ -44,14 +44,13 @@ const (
 func Validate(s *State) error {
 	c := &checker{
 		state:     s,
-		keys:      sorted(s.Keys),
 		users:     map[ARN]*LoadBalancer{},
 		rules:     map[ARN]int{},
 		listeners: map[ARN]int{},
 		priority:  map[place]*Rule{},
 		ports:     map[uint16]*portUse{},
 	}
-	c.checkKeys()
+	c.checkKeys(sorted(s.Keys))
 	c.checkAuthorities(sorted(s.Authorities))
 	c.checkCertificates(sorted(s.Certificates))
 	c.checkSecurityGroups(sorted(s.SecurityGroups))
@@ -66,7 +65,6 @@ func Validate(s *State) error {
 type checker struct {
 	state     *State
 	errs      []error
-	keys      []*Key
 	users     map[ARN]*LoadBalancer // by target group
 	rules     map[ARN]int           // by load balancer
 	listeners map[ARN]int           // by load balancer
@@ -122,7 +120,7 @@ func (c *checker) label(o named) string {
 	case *LoadBalancer:
 		return "load balancer " + shown(o.Name)
 	case *Listener:
-		label := fmt.Sprintf("listener %s:%d", o.Protocol, o.Port)
+		label := fmt.Sprintf("listener %s:%d", strings.Trim(shown(string(o.Protocol)), `"`), o.Port)
 		if lb, ok := c.state.LoadBalancers.Get(string(o.LoadBalancer)); ok {
 			return label + " of " + c.label(lb)
 		}

@@ -128,12 +128,20 @@ func (s subject) redirectHost(field, host string) {
 	if !ok || host == "" {
 		return
 	}
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && a.Is6() && a.Zone() == "" && host == "["+strings.Trim(host, "[]")+"]" {
+	if bracketed(host) {
 		return
 	}
 	if strings.Trim(rest, alphanumeric+"-_.") != "" {
 		s.wrong(CodeValidation, field, "%s is no host; write letters, digits, - and ., the port in its own field", shown(host))
 	}
+}
+
+// bracketed reports whether host is an IPv6 address as URLs write it.
+func bracketed(host string) bool {
+	inner, opened := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	a, err := netip.ParseAddr(inner)
+	return opened && closed && err == nil && a.Is6() && a.Zone() == ""
 }
 
 func (s subject) redirectPath(field, path string) {
@@ -163,6 +171,10 @@ func (s subject) template(field, value string, allowed ...string) (rest string, 
 	for {
 		before, after, found := strings.Cut(value, "#")
 		rest += before
+		if !escaped(before) {
+			s.wrong(CodeValidation, field, "%s has a %% that begins no escape; write %%25 for a percent sign", words(field))
+			return "", false
+		}
 		if !found {
 			return rest, true
 		}
@@ -172,5 +184,19 @@ func (s subject) template(field, value string, allowed ...string) (rest string, 
 			return "", false
 		}
 		value = behind
+	}
+}
+
+// escaped reports whether every % in s begins an escape (RFC 3986 §2.1).
+func escaped(s string) bool {
+	for {
+		_, after, found := strings.Cut(s, "%")
+		if !found {
+			return true
+		}
+		if len(after) < 2 || strings.Trim(after[:2], "0123456789abcdefABCDEF") != "" {
+			return false
+		}
+		s = after[2:]
 	}
 }

@@ -1,16 +1,14 @@
 package albion
 
-import (
-	"strings"
-)
+import "strings"
 
 const (
 	maxSecret = 64 << 10
 	maxChain  = 2 << 20 // ACM's bound of an imported chain
 )
 
-func (c *checker) checkKeys() {
-	for _, k := range c.keys {
+func (c *checker) checkKeys(keys []*Key) {
+	for _, k := range keys {
 		s := c.at(k)
 		if len(k.Secret) == 0 {
 			s.wrong(CodeValidation, "Secret", "the key is empty")

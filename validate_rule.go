@@ -51,7 +51,7 @@ func (s subject) conditions(conditions []Condition) {
 	for i, c := range conditions {
 		field := index("Conditions", i)
 		if seen[c.Field] {
-			s.wrong(CodeValidation, field+".Field", "a rule has at most one %s condition; give that one more values", c.Field)
+			s.wrong(CodeValidation, field+".Field", "a rule has at most one condition on %s; give that one more values", shown(string(c.Field)))
 		}
 		seen[c.Field] = true
 		if len(c.Values) == 0 {

@@ -312,6 +312,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"protocol in the path", func(w *world) { w.redirect(func(r *albion.Redirect) { r.Path = "/#{protocol}" }) }, problem{invalid, rl, "Action.Redirect.Path", "#{host}, #{port}, #{path}"}},
 		{"open placeholder", func(w *world) { w.redirect(func(r *albion.Redirect) { r.Path = "/#{path" }) }, problem{invalid, rl, "Action.Redirect.Path", "#{path}"}},
 		{"line break in the path", func(w *world) { w.redirect(func(r *albion.Redirect) { r.Path = "/\r\n" }) }, problem{invalid, rl, "Action.Redirect.Path", "visible ASCII"}},
+		{"half an escape", func(w *world) { w.redirect(func(r *albion.Redirect) { r.Path = "/100%#{path}" }) }, problem{invalid, rl, "Action.Redirect.Path", "%25"}},
+		{"no IPv6 address", func(w *world) { w.redirect(func(r *albion.Redirect) { r.Host = "[1.2.3.4]" }) }, problem{invalid, rl, "Action.Redirect.Host", "no host"}},
 		{"redirect's query", func(w *world) { w.redirect(func(r *albion.Redirect) { r.Query = "?a" }) }, problem{invalid, rl, "Action.Redirect.Query", "leave it out"}},
 		{"fragment in the query", func(w *world) { w.redirect(func(r *albion.Redirect) { r.Query = "a#b" }) }, problem{invalid, rl, "Action.Redirect.Query", "no other #"}},
 		{"fixed 302", func(w *world) { w.fixed(albion.FixedResponse{Status: 302}) }, problem{invalid, rl, "Action.Fixed.Status", "302"}},
@@ -378,7 +380,10 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 }
 
 // all takes apart what Validate returns.
-func all(t testing.TB, err error) []*albion.Error {
+func all(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, err error) []*albion.Error {
 	t.Helper()
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
