@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/pem"
 
 	"github.com/albion-lb/albion"
 )
@@ -87,6 +88,11 @@ func (a *applier) imported(c certificate, old *albion.Certificate) error {
 		state := a.d.State
 		trial := albion.NewDraft(&state)
 		if err := a.env.Import(trial, c.name, files); err != nil {
+			// One that has run out since it was imported is no reason to refuse
+			// everything else that the file says.
+			if a.env.Now.After(old.NotAfter) && holdsLeaf(files, old.Chain) {
+				return nil
+			}
 			return err
 		}
 		if sameContents(&a.d.State, &trial.State, string(old.ARN)) {
@@ -94,6 +100,22 @@ func (a *applier) imported(c certificate, old *albion.Certificate) error {
 		}
 	}
 	return a.env.Import(a.d, c.name, files)
+}
+
+// holdsLeaf says whether the first certificate of a chain is in the files.
+func holdsLeaf(files map[string][]byte, chain string) bool {
+	leaf, _ := pem.Decode([]byte(chain))
+	if leaf == nil {
+		return false
+	}
+	for _, data := range files {
+		for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+			if bytes.Equal(block.Bytes, leaf.Bytes) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sameContents says whether two States hold the same chain and key for a

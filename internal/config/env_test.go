@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"crypto/sha256"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,10 +31,13 @@ type world struct {
 	now   time.Time
 	ids   uint64
 	files map[string]string
+
+	expiry time.Time // of the certificates in the files
 }
 
 func newWorld() *world {
-	return &world{now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), files: map[string]string{}}
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	return &world{now: now, files: map[string]string{}, expiry: now.AddDate(0, 3, 0)}
 }
 
 func (w *world) id() [16]byte {
@@ -51,14 +55,14 @@ func (w *world) readFile(name string) ([]byte, error) {
 }
 
 func (w *world) put(d *albion.Draft, c albion.Certificate, secret string) {
-	c.Chain = "-----BEGIN CERTIFICATE-----\n" + c.Chain
+	c.Chain = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(c.Chain)}))
 	c.ARN, c.Created = albion.CertificateARN(w.id()), w.now
 	for old := range d.Certificates.All() {
 		if old.Name == c.Name {
 			c.ARN, c.Created, c.Origin = old.ARN, old.Created, old.Origin
 		}
 	}
-	c.Imported, c.NotBefore, c.NotAfter = w.now, w.now.Add(-time.Hour), w.now.AddDate(0, 3, 0)
+	c.Imported, c.NotBefore, c.NotAfter = w.now, w.now.Add(-time.Hour), w.expiry
 	albion.Put(d, &c)
 	albion.Put(d, &albion.Key{Name: string(c.ARN), Secret: albion.Secret(secret)})
 }
@@ -70,6 +74,9 @@ func (w *world) imports(d *albion.Draft, name string, files map[string][]byte) e
 	}
 	if strings.Contains(all.String(), "broken") {
 		return errors.New("no certificate in these files")
+	}
+	if w.now.After(w.expiry) {
+		return errors.New("this certificate has expired")
 	}
 	w.put(d, albion.Certificate{Name: name, Domains: []string{name + ".example.com"}, Chain: all.String(), Issuer: albion.Imported, KeyAlgorithm: "EC_prime256v1"}, all.String())
 	return nil

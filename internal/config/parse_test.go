@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"go.uber.org/goleak"
 
+	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/config"
 )
 
@@ -70,8 +71,11 @@ func TestHugeAndMultiplyingFilesAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"large":        {strings.Repeat("#", 1<<20+1), "at most 1048576"},
 		"many tokens":  {strings.Repeat("- a\n", 200_000), "words and signs"},
+		"keys":         {strings.Repeat("a: b\n", 5_001), ":5001:2: a mapping has more than 5000 keys"},
+		"inner keys":   {"a:\n  - b: c\n" + strings.Repeat("    a: b\n", 5_000), ":5002:6: a mapping has more than 5000 keys"},
+		"flow keys":    {"{" + strings.Repeat("a: b, ", 5_001) + "}", "a mapping has more than 5000 keys"},
 		"brackets":     {strings.Repeat("[", 100_000), "levels deep"},
-		"braces":       {strings.Repeat("{a: ", 100_000), "levels deep"},
+		"braces":       {strings.Repeat("{a: ", 10_000), "levels deep"},
 		"dashes":       {strings.Repeat("- ", 100_000), "levels deep"},
 		"questions":    {strings.Repeat("? ", 100_000), "levels deep"},
 		"anchors":      {strings.Repeat("&a ", 10_000), "levels deep"},
@@ -91,6 +95,24 @@ func TestHugeAndMultiplyingFilesAreRefused(t *testing.T) {
 				t.Errorf("a message of %d bytes", len(err.Error()))
 			}
 		})
+	}
+}
+
+// Many small mappings are not one large one.
+func TestManyObjectsAreTaken(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("target_groups:\n")
+	for i := range 2_000 {
+		fmt.Fprintf(&b, "  g%d:\n    port: 80\n    targets: [127.0.0.1:%d]\n    stickiness: {type: sockjs}\n", i, i+1)
+	}
+	b.WriteString("security_groups:\n  a:\n    ingress:\n")
+	for i := range 900 {
+		fmt.Fprintf(&b, "      - ports: %d\n        from: 127.0.0.1\n      - {ports: 1, from: 10.0.0.1}\n", i+1)
+	}
+	f := parse(t, b.String())
+	d := albion.NewDraft(&albion.State{})
+	if changes, err := f.Apply(d, newWorld().env()); err != nil || len(changes) != 2_001 {
+		t.Errorf("%d changes, %v", len(changes), err)
 	}
 }
 

@@ -16,8 +16,9 @@ import (
 // reading one can cost.
 const (
 	maxFile   = 1 << 20 // bytes
-	maxTokens = 300_000
+	maxTokens = 200_000
 	maxNested = 64      // of [ and {, and of what opens a level within one line
+	maxKeys   = 5_000   // of one mapping: the library takes time with their square
 	maxNodes  = 200_000 // read in all, whatever aliases multiply
 )
 
@@ -36,6 +37,9 @@ func (f *File) parseYAML(data []byte) (doc ast.Node, err error) {
 	}
 	if at, deep := tooDeep(tokens); deep {
 		return nil, f.problem(at, "nested more than %d levels deep", maxNested)
+	}
+	if at, crowded := crowded(tokens); crowded {
+		return nil, f.problem(at, "a mapping has more than %d keys", maxKeys)
 	}
 	tree, err := parser.Parse(joined(tokens), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
@@ -108,6 +112,47 @@ func tooDeep(tokens token.Tokens) (place, bool) {
 	}
 	return place{}, false
 }
+
+// crowded finds a mapping with too many keys.
+func crowded(tokens token.Tokens) (place, bool) {
+	block := []level{}         // the mappings that are open, by their column
+	flow := make([]int, 1, 16) // keys of what is open in brackets
+	for i, t := range tokens {
+		column := t.Position.Column
+		if t.Type == token.MappingValueType && i > 0 {
+			column = tokens[i-1].Position.Column
+		}
+		inside := len(flow) > 1
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow = append(flow, 0)
+		case token.SequenceEndType, token.MappingEndType:
+			flow = flow[:max(len(flow)-1, 1)]
+		case token.MappingValueType, token.SequenceEntryType:
+			if inside {
+				flow[len(flow)-1]++
+				break
+			}
+			for len(block) > 0 && block[len(block)-1].column > column {
+				block = block[:len(block)-1]
+			}
+			if t.Type == token.SequenceEntryType {
+				break
+			}
+			if len(block) == 0 || block[len(block)-1].column < column {
+				block = append(block, level{column: column})
+			}
+			block[len(block)-1].keys++
+		}
+		if flow[len(flow)-1] > maxKeys || len(block) > 0 && block[len(block)-1].keys > maxKeys {
+			return place{t.Position.Line, t.Position.Column}, true
+		}
+	}
+	return place{}, false
+}
+
+// level is an open mapping: where its keys begin, and how many there were.
+type level struct{ column, keys int }
 
 // joined puts together what the library takes apart: within braces it ends a
 // plain word at any colon, so that {targets: [127.0.0.1:8080]} is not the list
