@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,12 +34,19 @@ its own file.`,
 			if err != nil {
 				return err
 			}
-			client, done, err := g.connect()
+			if _, err := config.Parse(name, data); err != nil {
+				return refused(file, name, err, "nothing was changed")
+			}
+			connect := g.connect
+			if dryRun {
+				connect = g.look
+			}
+			client, done, err := connect()
 			if err != nil {
 				return err
 			}
 			result, err := client.Apply(cmd.Context(), admin.ApplyRequest{Name: name, Data: data, DryRun: dryRun})
-			if err := errors.Join(err, done()); err != nil {
+			if err := errors.Join(refused(file, name, err, "nothing was changed"), done()); err != nil {
 				return err
 			}
 			if g.json {
@@ -62,14 +71,55 @@ func readConfig(g *globals, file string) (name string, data []byte, err error) {
 		if err != nil {
 			return "", nil, err
 		}
-		data, err = io.ReadAll(io.LimitReader(g.in, 1<<20+1))
+		data, err = io.ReadAll(io.LimitReader(g.in, maxConfig+1))
 		return filepath.Join(dir, "stdin"), data, err
 	}
 	if name, err = filepath.Abs(file); err != nil {
 		return "", nil, err
 	}
-	data, err = os.ReadFile(name)
+	data, err = readFile(file)
 	return name, data, err
+}
+
+// readFile reads a configuration file; more than one can have is left unread, and
+// refused later.
+func readFile(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder: name the configuration file in it", file)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: write it by hand (docs/configuration.md), or let `albion up … --print-config > %s` begin it", file, filepath.Base(file))
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxConfig+1))
+}
+
+// maxConfig is the most bytes that a configuration file may have.
+const maxConfig = 1 << 20
+
+// refused makes a refusal of an error that names places in a file, and calls the
+// file what the user called it.
+func refused(file, path string, err error, consequence string) error {
+	if err == nil {
+		return nil
+	}
+	shown := file
+	if file == "-" {
+		shown = "stdin"
+	}
+	text := strings.ReplaceAll(err.Error(), path+":", shown+":")
+	if !strings.HasPrefix(text, shown+":") {
+		return err
+	}
+	return &refusal{name: shown, problems: text, consequence: consequence}
 }
 
 func (g *globals) showChanges(r *admin.ApplyResult) error {

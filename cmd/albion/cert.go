@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,15 +17,18 @@ import (
 func newCert(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
-		Short: "Import, list, show and export certificates",
+		Short: "Import, list, show, export and delete certificates",
+		Example: `  albion cert list
+  albion cert import chat fullchain.pem privkey.pem
+  albion cert export chat --dir ./live/chat`,
 	}
-	cmd.AddCommand(newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g))
+	cmd.AddCommand(newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g))
 	return cmd
 }
 
-// with runs an operation on whatever connect finds.
-func (g *globals) with(operation func(*admin.Client) error) error {
-	client, done, err := g.connect()
+// on runs an operation on what connect, or look, finds.
+func on(connect func() (*admin.Client, func() error, error), operation func(*admin.Client) error) error {
+	client, done, err := connect()
 	if err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ certificate at once, live connections stay.`,
 			if err != nil {
 				return err
 			}
-			return g.with(func(c *admin.Client) error {
+			return on(g.connect, func(c *admin.Client) error {
 				result, err := c.Import(cmd.Context(), admin.ImportRequest{Name: args[0], Sources: sources})
 				if err != nil {
 					return err
@@ -103,7 +105,7 @@ func newCertList(g *globals) *cobra.Command {
 		Example: "  albion cert list --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.with(func(c *admin.Client) error {
+			return on(g.look, func(c *admin.Client) error {
 				all, err := c.Certificates(cmd.Context())
 				if err != nil {
 					return err
@@ -127,7 +129,7 @@ func newCertShow(g *globals) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: g.certificateNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(func(c *admin.Client) error {
+			return on(g.look, func(c *admin.Client) error {
 				cert, err := c.Certificate(cmd.Context(), args[0])
 				if err != nil {
 					return err
@@ -168,7 +170,7 @@ func newCertExport(g *globals) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: g.certificateNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(func(c *admin.Client) error {
+			return on(g.look, func(c *admin.Client) error {
 				files, err := c.Export(cmd.Context(), args[0])
 				if err != nil {
 					return err
@@ -181,6 +183,28 @@ func newCertExport(g *globals) *cobra.Command {
 	cmd.MarkFlagRequired("dir")
 	cmd.MarkFlagDirname("dir")
 	return cmd
+}
+
+func newCertDelete(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete NAME",
+		Short: "Delete a certificate that no listener shows, and its key",
+		Long: `Delete a certificate and its key, for good. One that a listener shows, or that a
+configuration file declares, is refused: take it out there first.`,
+		Example:           "  albion cert delete old.example.com",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: g.certificateNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return on(g.look, func(c *admin.Client) error {
+				gone, err := c.DeleteCertificate(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(g.out, "deleted %s, which was for %s\n", gone.Name, strings.Join(gone.Domains, ", "))
+				return nil
+			})
+		},
+	}
 }
 
 // export writes certbot's four files, each whole or not at all; only the owner
@@ -226,8 +250,9 @@ func (g *globals) certificateNames(cmd *cobra.Command, args []string, _ string) 
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []string
-	g.with(func(c *admin.Client) error {
-		all, err := c.Certificates(context.Background())
+	// Nobody reads an error while completing.
+	_ = on(g.look, func(c *admin.Client) error {
+		all, err := c.Certificates(cmd.Context())
 		for _, cert := range all {
 			names = append(names, cert.Name)
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 func newDemo(g *globals) *cobra.Command {
-	o := serverOptions{grace: 2 * time.Second, logFormat: "text", admin: "off"}
+	o := serverOptions{grace: 2 * time.Second, logFormat: "text", admin: "off", quiet: true}
 	var httpPort, httpsPort uint16
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -76,9 +76,10 @@ func (g *globals) invite(s *server, up config.UpOptions) {
 
   The two chat servers speak plain HTTP: http://%s/ and http://%s/
   %s redirects to HTTPS.
+  %s shows how they fare.
 
 Ctrl-C ends everything.
-`, open, path, path, open, up.To[0], up.To[1], address("http", "localhost", up.HTTPPort))
+`, open, path, path, open, up.To[0], up.To[1], address("http", "localhost", up.HTTPPort), g.statusCommand(s.dataDir))
 }
 
 // chats are several chat servers that share their rooms.

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,10 +13,9 @@ func main() {
 	// The first signal asks to finish what is in flight; restoring the default
 	// lets the second one end the program at once.
 	context.AfterFunc(ctx, stop)
-	err := newRoot(streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}).ExecuteContext(ctx)
+	err := execute(ctx, streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "albion:", err)
 		os.Exit(1)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,7 @@ configuration without cutting a connection.`,
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.PersistentFlags().StringVar(&g.dataDir, "data", defaultDataDir(), "folder for the state and the keys (or $ALBION_DATA)")
+	root.SetVersionTemplate("albion {{.Version}}\n")
 	root.AddCommand(newDemo(g), newUp(g), newServe(g), newApply(g), newStatus(g), newCert(g), newSchema(g))
 	return root
 }
@@ -66,11 +68,16 @@ func defaultDataDir() string {
 	return filepath.Join(home, ".local", "share", "albion")
 }
 
-// version is the module's, as the Go tool recorded it.
+// version is the module's, as the Go tool recorded it, and what it was built
+// with.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+	if !ok {
 		return "unknown"
 	}
-	return info.Main.Version
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+	}
+	return v + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,15 +38,15 @@ at once; SIGHUP reads the file again and reopens the access logs.`,
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (see docs/configuration.md)")
 	cmd.MarkFlagRequired("config")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
-	addServerFlags(cmd, &o)
+	addServerFlags(cmd, &o, "json")
 	return cmd
 }
 
-// addServerFlags adds what demo, up and serve have in common.
-func addServerFlags(cmd *cobra.Command, o *serverOptions) {
+// addServerFlags adds what up and serve have in common.
+func addServerFlags(cmd *cobra.Command, o *serverOptions, logFormat string) {
 	cmd.Flags().StringVar(&o.admin, "admin", "127.0.0.1:9440", "address of /metrics, /healthz and /status, or off")
 	cmd.Flags().DurationVar(&o.grace, "grace", 30*time.Second, "time for requests and WebSockets in flight at the end")
-	cmd.Flags().StringVar(&o.logFormat, "log-format", "json", "the operator's log on standard error: json or text")
+	cmd.Flags().StringVar(&o.logFormat, "log-format", logFormat, "the operator's log on standard error: json or text")
 	cmd.Flags().BoolVar(&o.verbose, "verbose", false, "log more")
 	cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"json", "text"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -57,35 +56,41 @@ func serve(ctx context.Context, g *globals, o serverOptions, file string) error 
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(path)
+	data, err := readFile(file)
 	if err != nil {
 		return err
 	}
+	const consequence = "nothing was started"
 	if _, err := config.Parse(file, data); err != nil {
-		return err // before anything is opened
+		return refused(file, file, err, consequence) // before anything is opened
 	}
 	s, err := openServer(ctx, o, g.streams)
 	if err != nil {
 		return err
 	}
 	if _, err := s.service.Apply(ctx, admin.ApplyRequest{Name: path, Data: data}); err != nil {
-		return errors.Join(err, s.closeUnused())
+		return errors.Join(refused(file, path, err, consequence), s.closeUnused())
 	}
-	w := &watcher{path: path, every: 500 * time.Millisecond, apply: func(data []byte) {
-		s.reapply(ctx, path, data)
-	}}
-	w.note(data)
+	s.ending = func(clients int) { s.log.Info("ending", "connections", clients, "grace", o.grace.String()) }
 	return s.run(ctx, func(ctx context.Context) error {
 		for _, l := range s.service.Status().Listeners {
 			s.log.Info("listener", "name", l.Name, "protocol", string(l.Protocol), "address", l.Address, "state", l.State, "problem", l.Problem)
 		}
-		hangup := make(chan os.Signal, 1)
-		signal.Notify(hangup, syscall.SIGHUP)
-		defer signal.Stop(hangup)
 		s.log.Info("ready", "config", path, "data", o.dataDir)
-		w.run(ctx, hangup, s.edge.Reopen)
+		s.watch(ctx, &watcher{name: path, text: data, path: path, every: watchEvery, log: s.log})
 		return nil
 	})
+}
+
+// watch applies the configuration again whenever w notices a change, and at
+// SIGHUP, until ctx ends.
+func (s *server) watch(ctx context.Context, w *watcher) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	w.apply = func(data []byte) { s.reapply(ctx, w.name, data) }
+	w.note()
+	w.run(ctx, hangup, s.edge.Reopen)
 }
 
 // reapply makes a changed file live, or says why not.
@@ -108,63 +113,4 @@ func (s *server) closeUnused() error {
 		errs = append(errs, s.public.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// watcher notices that a file, or one that it refers to, has changed. It looks
-// instead of being told: that works alike on every system, for editors that
-// rename, for links that are swapped and over network file systems.
-type watcher struct {
-	path   string
-	every  time.Duration
-	apply  func(data []byte)
-	others []string // that the file refers to
-	seen   string   // what look returned last
-}
-
-func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func()) {
-	ticks := time.NewTicker(w.every)
-	defer ticks.Stop()
-	for {
-		forced := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangup:
-			forced = true
-			reopen()
-		case <-ticks.C:
-		}
-		if !forced && w.look() == w.seen {
-			continue
-		}
-		data, err := os.ReadFile(w.path)
-		if err != nil {
-			continue // being replaced, or gone: what runs goes on
-		}
-		w.note(data)
-		w.apply(data)
-	}
-}
-
-// note remembers what the file is like now. It comes before the file is applied:
-// a change in between is then a change again.
-func (w *watcher) note(data []byte) {
-	if f, err := config.Parse(w.path, data); err == nil {
-		w.others = config.Files(f)
-	}
-	w.seen = w.look()
-}
-
-// look sums up the file and those that it refers to: size, time, identity.
-func (w *watcher) look() string {
-	sum := ""
-	for _, path := range append([]string{w.path}, w.others...) {
-		info, err := os.Stat(path)
-		if err != nil {
-			sum += fmt.Sprintf("%s: %v\n", path, err)
-			continue
-		}
-		sum += fmt.Sprintf("%s %d %d %s\n", path, info.Size(), info.ModTime().UnixNano(), identity(info))
-	}
-	return sum
 }

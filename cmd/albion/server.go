@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -26,11 +27,13 @@ import (
 type server struct {
 	dataDir string
 	log     *slog.Logger
+	level   *slog.LevelVar
 	store   *store.Store
 	edge    *edge.Edge
 	service *admin.Service
-	socket  net.Listener // the operator's
-	public  net.Listener // metrics, health and status; nil: none
+	socket  net.Listener      // the operator's
+	public  net.Listener      // metrics, health and status; nil: none
+	ending  func(clients int) // called when the end begins; may be nil
 }
 
 // serverOptions is what the commands that serve have in common.
@@ -40,6 +43,7 @@ type serverOptions struct {
 	grace     time.Duration
 	logFormat string
 	verbose   bool
+	quiet     bool // log only what goes wrong
 }
 
 const socketName = "albion.sock"
@@ -55,11 +59,12 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 			}
 		}
 	}()
-	log, err := newLogger(o, s.err)
+	level := new(slog.LevelVar)
+	log, err := newLogger(o, level, s.err)
 	if err != nil {
 		return nil, err
 	}
-	state, err := store.Open(store.Config{Dir: o.dataDir})
+	state, err := openStore(o.dataDir)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +73,7 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	if err != nil {
 		return nil, err
 	}
-	srv := &server{dataDir: o.dataDir, log: log, store: state}
+	srv := &server{dataDir: o.dataDir, log: log, level: level, store: state}
 	srv.edge = edge.New(edge.Config{Log: log, StickinessKey: key, Stdout: s.out, Grace: o.grace})
 	srv.service = admin.New(admin.Config{Store: state, Seen: srv.edge.Seen, Metrics: srv.edge.Metrics, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
@@ -92,6 +97,9 @@ func listenSocket(dir string) (net.Listener, error) {
 		return nil, err
 	}
 	l, err := net.Listen("unix", path)
+	if errors.Is(err, syscall.EINVAL) {
+		return nil, fmt.Errorf("the name of the operator's socket, %s, is longer than this system allows: choose a shorter folder with --data", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the operator's socket cannot be opened: %w", err)
 	}
@@ -126,29 +134,37 @@ func stickinessKey(ctx context.Context, s *store.Store) ([]byte, error) {
 func (s *server) run(ctx context.Context, during func(context.Context) error) error {
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var parts sync.WaitGroup
-	start := func(name string, part func(context.Context) error) {
-		parts.Go(func() {
-			if err := part(work); err != nil && work.Err() == nil {
+	// Who drains wants to be watched: the operator's ways in outlive the rest.
+	drained, last := context.WithCancel(context.WithoutCancel(ctx))
+	defer last()
+	var parts, waysIn sync.WaitGroup
+	start := func(group *sync.WaitGroup, until context.Context, name string, part func(context.Context) error) {
+		group.Go(func() {
+			if err := part(until); err != nil && until.Err() == nil {
 				stop(fmt.Errorf("%s: %w", name, err))
 			}
 		})
 	}
 	if err := s.edge.Apply(s.store.State()); err != nil {
-		return errors.Join(err, s.close())
+		return errors.Join(err, s.closeUnused())
 	}
-	start("edge", s.edge.Run)
-	start("state", s.follow)
-	start("renewals", s.renew)
-	start("operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
+	start(&parts, work, "edge", s.edge.Run)
+	start(&parts, work, "state", s.follow)
+	start(&parts, work, "renewals", s.renew)
+	start(&waysIn, drained, "operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
 	if s.public != nil {
-		start("admin address", func(ctx context.Context) error { return serveHTTP(ctx, s.public, s.service.Public()) })
+		start(&waysIn, drained, "admin address", func(ctx context.Context) error { return serveHTTP(ctx, s.public, s.service.Public()) })
 	}
 	if err := during(work); err != nil {
 		stop(err)
 	}
 	<-work.Done()
+	if ctx.Err() != nil && s.ending != nil {
+		s.ending(s.clients())
+	}
 	parts.Wait()
+	last()
+	waysIn.Wait()
 	err := context.Cause(work)
 	if ctx.Err() != nil {
 		err = nil // asked to end
@@ -157,6 +173,15 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 }
 
 func (s *server) close() error { return s.store.Close() }
+
+// clients is how many are connected.
+func (s *server) clients() int {
+	n := 0
+	for _, l := range s.service.Status().Listeners {
+		n += l.Connections
+	}
+	return n
+}
 
 // follow makes every new State live.
 func (s *server) follow(ctx context.Context) error {
@@ -227,11 +252,17 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	return err
 }
 
-func newLogger(o serverOptions, w io.Writer) (*slog.Logger, error) {
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if o.verbose {
-		options.Level = slog.LevelDebug
+// silent is above every level that is logged.
+const silent slog.Level = 100
+
+func newLogger(o serverOptions, level *slog.LevelVar, w io.Writer) (*slog.Logger, error) {
+	switch {
+	case o.verbose:
+		level.Set(slog.LevelDebug)
+	case o.quiet:
+		level.Set(slog.LevelWarn)
 	}
+	options := &slog.HandlerOptions{Level: level}
 	switch o.logFormat {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/albion-lb/albion/internal/acm"
 	"github.com/albion-lb/albion/internal/admin"
 )
 
@@ -21,7 +22,7 @@ func newStatus(g *globals) *cobra.Command {
   watch albion status`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, done, err := g.connect()
+			client, done, err := g.look()
 			if err != nil {
 				return err
 			}
@@ -40,24 +41,15 @@ func newStatus(g *globals) *cobra.Command {
 }
 
 func (g *globals) showStatus(s *admin.Status) error {
-	if !s.Running {
+	switch configured := len(s.Listeners)+len(s.Certificates)+len(s.TargetGroups) > 0; {
+	case !configured && !s.Running:
+		fmt.Fprintf(g.out, "Nothing runs on %s, and nothing is configured there: `albion up` or `albion serve -c FILE` begins.\n", g.dataDir)
+		return nil
+	case !s.Running:
 		fmt.Fprintf(g.out, "Nothing runs on %s: this is what would be served.\n\n", g.dataDir)
 	}
-	var rows [][]string
-	for _, l := range s.Listeners {
-		does := l.Default
-		if l.Rules > 0 {
-			does += fmt.Sprintf(" (+%d rules)", l.Rules)
-		}
-		rows = append(rows, []string{l.Name, string(l.Protocol), l.State, orDash(l.Address), strconv.Itoa(l.Connections), orDash(strings.Join(l.Certificates, ", ")), does})
-	}
-	if err := table(g.out, []string{"LISTENER", "PROTOCOL", "STATE", "ADDRESS", "CLIENTS", "CERTIFICATES", "DOES"}, rows); err != nil {
+	if err := g.showListeners(s.Listeners); err != nil {
 		return err
-	}
-	for _, l := range s.Listeners {
-		if l.Problem != "" {
-			fmt.Fprintf(g.out, "  %s: %s\n", l.Name, l.Problem)
-		}
 	}
 	fmt.Fprintln(g.out)
 	if err := g.showCertificates(s.Certificates); err != nil {
@@ -67,7 +59,48 @@ func (g *globals) showStatus(s *admin.Status) error {
 	return g.showTargets(s.TargetGroups)
 }
 
+func (g *globals) showListeners(all []admin.Listener) error {
+	if len(all) == 0 {
+		fmt.Fprintln(g.out, "No listeners.")
+		return nil
+	}
+	var rows [][]string
+	for _, l := range all {
+		does := l.Default
+		switch {
+		case l.Rules == 1:
+			does += " (and 1 rule)"
+		case l.Rules > 1:
+			does += fmt.Sprintf(" (and %d rules)", l.Rules)
+		}
+		rows = append(rows, []string{l.Name, string(l.Protocol), l.State, orDash(everywhere(l.Address)), strconv.Itoa(l.Connections), orDash(strings.Join(l.Certificates, ", ")), does})
+	}
+	if err := table(g.out, []string{"LISTENER", "PROTOCOL", "STATE", "ADDRESS", "CLIENTS", "CERTIFICATES", "DOES"}, rows); err != nil {
+		return err
+	}
+	for _, l := range all {
+		if l.Problem != "" {
+			fmt.Fprintf(g.out, "  %s: %s\n", l.Name, l.Problem)
+		}
+	}
+	return nil
+}
+
+// everywhere writes the address that stands for all of them as people do.
+func everywhere(address string) string {
+	for _, all := range []string{"[::]:", "0.0.0.0:"} {
+		if port, ok := strings.CutPrefix(address, all); ok {
+			return "*:" + port
+		}
+	}
+	return address
+}
+
 func (g *globals) showTargets(groups []admin.TargetGroup) error {
+	if len(groups) == 0 {
+		fmt.Fprintln(g.out, "No target groups.")
+		return nil
+	}
 	var rows [][]string
 	for _, group := range groups {
 		for _, t := range group.Targets {
@@ -88,6 +121,10 @@ func (g *globals) showTargets(groups []admin.TargetGroup) error {
 }
 
 func (g *globals) showCertificates(all []admin.Certificate) error {
+	if len(all) == 0 {
+		fmt.Fprintln(g.out, "No certificates.")
+		return nil
+	}
 	var rows [][]string
 	for _, c := range all {
 		rows = append(rows, []string{
@@ -95,7 +132,16 @@ func (g *globals) showCertificates(all []admin.Certificate) error {
 			c.KeyAlgorithm, orDash(strings.Join(c.UsedBy, ", ")), strings.Join(c.Domains, ", "),
 		})
 	}
-	return table(g.out, []string{"CERTIFICATE", "STATE", "EXPIRES", "IN", "ISSUER", "KEY", "USED BY", "NAMES"}, rows)
+	if err := table(g.out, []string{"CERTIFICATE", "STATE", "EXPIRES", "IN", "ISSUER", "KEY", "USED BY", "NAMES"}, rows); err != nil {
+		return err
+	}
+	for _, c := range all {
+		// The table says ok and unused well enough.
+		if c.Reason != "" && c.Status != acm.StatusOK && c.Status != acm.StatusUnused {
+			fmt.Fprintf(g.out, "  %s: %s\n", c.Name, c.Reason)
+		}
+	}
+	return nil
 }
 
 // remaining is the time until t in days, as people count it.

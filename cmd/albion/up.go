@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +44,9 @@ Albion's local CA, whose certificate clients then have to trust.`,
 			if err != nil {
 				return err
 			}
+			if err := g.checkFiles(up); err != nil {
+				return err
+			}
 			if printConfig {
 				_, err := g.out.Write(text)
 				return err
@@ -51,7 +56,7 @@ Albion's local CA, whose certificate clients then have to trust.`,
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&up.Domains, "domain", "d", nil, "name to answer for; may be repeated")
-	flags.StringArrayVarP(&up.To, "to", "t", nil, "your server, HOST:PORT or :PORT; repeated: the load is shared")
+	flags.StringArrayVarP(&up.To, "to", "t", nil, "your server, HOST:PORT or PORT; repeated: the load is shared")
 	flags.StringVar(&up.Certificate, "cert", "", "certificate file, PEM: leaf and chain, or everything in one")
 	flags.StringVar(&up.Key, "key", "", "private key file, PEM, when --cert does not hold it")
 	flags.StringVar(&up.Chain, "chain", "", "chain file, PEM, when --cert does not hold it")
@@ -68,8 +73,40 @@ Albion's local CA, whose certificate clients then have to trust.`,
 	}
 	cmd.MarkFlagDirname("certbot")
 	cmd.RegisterFlagCompletionFunc("issuer", cobra.FixedCompletions([]string{"local"}, cobra.ShellCompDirectiveNoFileComp))
-	addServerFlags(cmd, &o)
+	addServerFlags(cmd, &o, "text")
 	return cmd
+}
+
+// checkFiles reads the certificate's files before anything is opened, and says
+// where they do not fit the names.
+func (g *globals) checkFiles(up config.UpOptions) error {
+	var paths []string
+	for _, path := range []string{up.Certificate, up.Key, up.Chain, up.Certbot} {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	sources, err := acm.ReadFiles(paths...)
+	if err != nil {
+		return err
+	}
+	bundle, err := acm.Read(time.Now(), sources...)
+	if err != nil {
+		return err
+	}
+	for _, warning := range bundle.Warnings {
+		fmt.Fprintln(g.err, "warning:", warning)
+	}
+	for _, domain := range up.Domains {
+		// A wildcard is asked for by the names that it stands for.
+		if bundle.Leaf.VerifyHostname(strings.Replace(domain, "*.", "any.", 1)) != nil {
+			fmt.Fprintf(g.err, "warning: the certificate is for %s, so browsers refuse it for %s\n", strings.Join(bundle.Domains, ", "), domain)
+		}
+	}
+	return nil
 }
 
 // completeUp turns what people type into what a file says.
@@ -78,9 +115,16 @@ func completeUp(up *config.UpOptions, addresses []string, issuer string) error {
 		return fmt.Errorf("--issuer %q: expected local; certificates of a public CA are given as files, with --cert and --key, or with --certbot", issuer)
 	}
 	for i, to := range up.To {
-		if strings.HasPrefix(to, ":") {
-			up.To[i] = "127.0.0.1" + to
+		if strings.Trim(to, "0123456789") == "" {
+			to = ":" + to
 		}
+		if strings.HasPrefix(to, ":") {
+			to = "127.0.0.1" + to
+		}
+		if _, port, err := net.SplitHostPort(to); err != nil || port == "" {
+			return fmt.Errorf("--to %q: expected HOST:PORT, such as 127.0.0.1:8080", up.To[i])
+		}
+		up.To[i] = to
 	}
 	for _, a := range addresses {
 		parsed, err := netip.ParseAddr(a)
@@ -104,21 +148,37 @@ func completeUp(up *config.UpOptions, addresses []string, issuer string) error {
 
 // up serves a configuration that no file holds. A port that cannot be opened
 // ends it: there is somebody at the keyboard who can do something about it.
+//
+// The log is silent until then: the error says the same as its lines would. The
+// files that the configuration refers to are watched, as those of `serve` are.
 func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet func(*server)) error {
+	const name = "albion up"
 	s, err := openServer(ctx, o, g.streams)
 	if err != nil {
 		return err
 	}
-	if _, err := s.service.Apply(ctx, admin.ApplyRequest{Name: "albion up", Data: text}); err != nil {
+	level := s.level.Level()
+	s.level.Set(silent)
+	if _, err := s.service.Apply(ctx, admin.ApplyRequest{Name: name, Data: text}); err != nil {
 		return errors.Join(err, s.closeUnused())
 	}
-	return s.run(ctx, func(context.Context) error {
+	s.ending = func(clients int) { g.sayEnding(clients, o.grace) }
+	return s.run(ctx, func(ctx context.Context) error {
 		if err := s.problems(); err != nil {
 			return err
 		}
+		s.level.Set(level)
 		greet(s)
+		s.watch(ctx, &watcher{name: name, text: text, every: watchEvery, log: s.log})
 		return nil
 	})
+}
+
+// sayEnding tells whoever pressed Ctrl-C what is waited for.
+func (g *globals) sayEnding(clients int, grace time.Duration) {
+	if clients > 0 {
+		fmt.Fprintf(g.err, "\nEnding: %d connected, with %s to finish what is in flight. Ctrl-C again ends at once.\n", clients, grace)
+	}
 }
 
 // greet says where to look.
@@ -132,7 +192,15 @@ func (g *globals) greet(s *server, up config.UpOptions) {
 			fmt.Fprintf(g.out, "  Try       curl --cacert %s --resolve %s:%d:127.0.0.1 %s\n", path, up.Domains[0], up.HTTPSPort, address("https", up.Domains[0], up.HTTPSPort))
 		}
 	}
-	fmt.Fprintf(g.out, "\nalbion status shows how it fares; Ctrl-C ends it.\n")
+	fmt.Fprintf(g.out, "\n%s shows how it fares; Ctrl-C ends it.\n", g.statusCommand(s.dataDir))
+}
+
+// statusCommand is what to type to look at the server on a data folder.
+func (g *globals) statusCommand(dataDir string) string {
+	if dataDir == defaultDataDir() {
+		return "`albion status`"
+	}
+	return "`albion status --data " + dataDir + "`"
 }
 
 // address is a URL without the port that goes without saying.

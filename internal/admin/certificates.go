@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -48,6 +50,7 @@ func (s *Service) Import(ctx context.Context, in ImportRequest) (*ImportResult, 
 	}
 	out := &ImportResult{Found: bundle.Found, Warnings: bundle.Warnings}
 	var arn albion.ARN
+	var declared bool
 	state, err := s.cfg.Store.Update(ctx, func(d *albion.Draft) error {
 		cert, err := acm.Put(d, acm.Import{Name: in.Name, Bundle: bundle, Now: now, ID: s.id()})
 		if err != nil {
@@ -55,10 +58,14 @@ func (s *Service) Import(ctx context.Context, in ImportRequest) (*ImportResult, 
 		}
 		arn = cert.ARN
 		_, out.Replaced = s.cfg.Store.State().Certificates.Get(string(arn))
+		declared = cert.Origin == albion.OriginFile
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	if declared {
+		out.Warnings = append(out.Warnings, "a configuration file declares this certificate: applying it again brings its own contents back")
 	}
 	cert, _ := state.Certificates.Get(string(arn))
 	out.Certificate = s.describe(state, cert, listenersByCertificate(state))
@@ -73,23 +80,26 @@ func (s *Service) Certificates() []Certificate {
 	for c := range state.Certificates.All() {
 		all = append(all, s.describe(state, c, used))
 	}
-	slices.SortFunc(all, func(a, b Certificate) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b Certificate) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
 // Certificate shows one, by name or ARN, with its chain.
 func (s *Service) Certificate(name string) (*Certificate, error) {
 	state := s.cfg.Store.State()
+	c, err := find(state, name)
+	if err != nil {
+		return nil, err
+	}
+	shown := s.describe(state, c, listenersByCertificate(state))
+	shown.Chain = c.Chain
+	return &shown, nil
+}
+
+func find(state *albion.State, name string) (*albion.Certificate, error) {
 	for c := range state.Certificates.All() {
 		if c.Name == name || string(c.ARN) == name {
-			shown := s.describe(state, c, listenersByCertificate(state))
-			shown.Chain = c.Chain
-			return &shown, nil
+			return c, nil
 		}
 	}
 	return nil, albion.Errorf(albion.CodeCertificateNotFound, "there is no certificate %q: `albion cert list` shows the ones there are", name)
@@ -97,8 +107,40 @@ func (s *Service) Certificate(name string) (*Certificate, error) {
 
 // Export returns a certificate with its key.
 func (s *Service) Export(name string) (*acm.Files, error) {
-	files, err := acm.Export(s.cfg.Store.State(), name)
+	state := s.cfg.Store.State()
+	c, err := find(state, name)
+	if err != nil {
+		return nil, err
+	}
+	files, err := acm.Export(state, string(c.ARN))
 	return &files, err
+}
+
+// DeleteCertificate deletes a certificate, by name or ARN, with its key, and
+// returns what it was. One that is in use, or that a file declares, is refused.
+func (s *Service) DeleteCertificate(ctx context.Context, name string) (*Certificate, error) {
+	var gone Certificate
+	_, err := s.cfg.Store.Update(ctx, func(d *albion.Draft) error {
+		c, err := find(&d.State, name)
+		if err != nil {
+			return err
+		}
+		used := listenersByCertificate(&d.State)
+		if names := used[c.ARN]; len(names) > 0 {
+			return albion.Errorf(albion.CodeResourceInUse, "the certificate %s is in use by %s: give them another one first", c.Name, strings.Join(names, ", "))
+		}
+		if c.Origin == albion.OriginFile {
+			return albion.Errorf(albion.CodeResourceInUse, "a configuration file declares the certificate %s: take it out there, and apply the file", c.Name)
+		}
+		gone = s.describe(&d.State, c, used)
+		albion.Delete[*albion.Certificate](d, string(c.ARN))
+		albion.Delete[*albion.Key](d, string(c.ARN))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &gone, nil
 }
 
 func (s *Service) describe(state *albion.State, c *albion.Certificate, used map[albion.ARN][]string) Certificate {
@@ -116,6 +158,9 @@ func listenersByCertificate(state *albion.State) map[albion.ARN][]string {
 		for _, arn := range l.Certificates {
 			used[arn] = append(used[arn], listenerName(state, l))
 		}
+	}
+	for _, names := range used {
+		slices.Sort(names)
 	}
 	return used
 }

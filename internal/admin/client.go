@@ -85,6 +85,11 @@ func (c *Client) Export(ctx context.Context, name string) (*acm.Files, error) {
 	return (*acm.Files)(files), err
 }
 
+// DeleteCertificate deletes one that nothing uses, and returns what it was.
+func (c *Client) DeleteCertificate(ctx context.Context, name string) (*Certificate, error) {
+	return ask[Certificate](ctx, c, "certificates/delete", named{name})
+}
+
 // Status tells how everything stands.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return ask[Status](ctx, c, "status", struct{}{})

@@ -31,6 +31,9 @@ func (s *Service) Operations() http.Handler {
 		files, err := s.Export(in.Name)
 		return (*exported)(files), err
 	}))
+	mux.HandleFunc("POST /v1/certificates/delete", answer(func(ctx context.Context, in named) (*Certificate, error) {
+		return s.DeleteCertificate(ctx, in.Name)
+	}))
 	mux.HandleFunc("POST /v1/status", answer(func(context.Context, struct{}) (*Status, error) {
 		status := s.Status()
 		return &status, nil

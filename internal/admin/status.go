@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -153,21 +154,47 @@ func describe(state *albion.State, a *albion.Action) string {
 	case a.Fixed != nil:
 		return fmt.Sprintf("answer %d", a.Fixed.Status)
 	case a.Redirect != nil:
-		r := a.Redirect
-		return fmt.Sprintf("redirect %d %s://%s:%s%s", r.Status, r.Protocol, r.Host, r.Port, r.Path)
+		return describeRedirect(a.Redirect)
 	case a.Forward != nil:
-		words := "forward"
+		var names []string
 		for _, w := range a.Forward.Groups {
 			name := string(w.Group)
 			if g, ok := state.TargetGroups.Get(name); ok {
 				name = g.Name
 			}
-			words += " " + name
 			if len(a.Forward.Groups) > 1 {
-				words += fmt.Sprintf(" (%d)", w.Weight)
+				name += fmt.Sprintf(" (%d)", w.Weight)
 			}
+			names = append(names, name)
 		}
-		return words
+		return "forward to " + strings.Join(names, ", ")
 	}
 	return ""
+}
+
+// describeRedirect names the parts that differ from what was asked for:
+// "redirect to HTTPS, port 8443 (301)".
+func describeRedirect(r *albion.Redirect) string {
+	same := albion.DefaultRedirect()
+	var parts []string
+	if r.Protocol != same.Protocol {
+		parts = append(parts, r.Protocol)
+	}
+	usual := r.Protocol == "HTTPS" && r.Port == "443" || r.Protocol == "HTTP" && r.Port == "80"
+	for _, part := range []struct {
+		word, is, was string
+		silent        bool
+	}{
+		{"host", r.Host, same.Host, false}, {"port", r.Port, same.Port, usual},
+		{"path", r.Path, same.Path, false}, {"query", r.Query, same.Query, false},
+	} {
+		switch {
+		case part.is == part.was || part.silent:
+		case part.is == "":
+			parts = append(parts, "no "+part.word)
+		default:
+			parts = append(parts, part.word+" "+part.is)
+		}
+	}
+	return fmt.Sprintf("redirect to %s (%d)", strings.Join(parts, ", "), r.Status)
 }

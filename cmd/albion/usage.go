@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// execute runs the command that the arguments name, and says on the error stream
+// why it failed, with the next step.
+func execute(ctx context.Context, s streams) error {
+	root := newRoot(s)
+	began := noteBeginning(root)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return nil
+	}
+	var file *refusal
+	switch {
+	case errors.As(err, &file):
+		// FILE:LINE:COLUMN at the beginning of the line is what editors look for.
+		fmt.Fprintln(s.err, file.problems)
+		fmt.Fprintf(s.err, "albion: %s is refused: %s\n", file.name, file.consequence)
+	case *began:
+		fmt.Fprintln(s.err, "albion:", err)
+	default:
+		fmt.Fprintln(s.err, "albion:", usageError(cmd, err))
+	}
+	return err
+}
+
+// noteBeginning wraps every command, and tells when one has begun: what fails
+// before that is how it was called.
+func noteBeginning(cmd *cobra.Command) *bool {
+	began := new(bool)
+	var wrap func(*cobra.Command)
+	wrap = func(c *cobra.Command) {
+		if run := c.RunE; run != nil {
+			c.RunE = func(c *cobra.Command, args []string) error {
+				*began = true
+				return run(c, args)
+			}
+		}
+		for _, below := range c.Commands() {
+			wrap(below)
+		}
+	}
+	wrap(cmd)
+	return began
+}
+
+// usageError adds how the command is called.
+func usageError(cmd *cobra.Command, err error) string {
+	text := strings.TrimRight(err.Error(), "\n")
+	if example := firstExample(cmd); example != "" {
+		text += "\nfor example: " + example
+	}
+	return text + "\n`" + cmd.CommandPath() + " --help` shows more"
+}
+
+func firstExample(cmd *cobra.Command) string {
+	line, _, _ := strings.Cut(cmd.Example, "\n")
+	// What the example is for stands after it, several spaces apart.
+	line, _, _ = strings.Cut(strings.TrimSpace(line), "   ")
+	return line
+}
+
+// refusal is a configuration file with problems.
+type refusal struct {
+	name        string // as it was given
+	problems    string // each on a line that begins with FILE:LINE:COLUMN
+	consequence string
+}
+
+func (r *refusal) Error() string { return r.problems }

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/albion-lb/albion/internal/config"
+)
+
+// watchEvery is how often files are looked at: seldom enough to cost nothing,
+// often enough that nobody waits.
+const watchEvery = 500 * time.Millisecond
+
+// watcher notices that a configuration file, or one that it refers to, has
+// changed. It looks instead of being told: that works alike on every system, for
+// editors that rename, for links that are swapped and over network file systems.
+type watcher struct {
+	name  string // of the configuration, for messages
+	path  string // of its file; "" when text is all there is
+	text  []byte // of the configuration, as it was last read
+	every time.Duration
+	log   *slog.Logger
+	apply func(text []byte)
+
+	others []string // that the configuration refers to
+	seen   string   // what look returned last
+	gone   bool     // the file could not be read, and that was said
+}
+
+func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func()) {
+	ticks := time.NewTicker(w.every)
+	defer ticks.Stop()
+	for {
+		forced := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			forced = true
+			reopen()
+		case <-ticks.C:
+		}
+		if !forced && w.look() == w.seen || !w.read() {
+			continue
+		}
+		w.note()
+		w.apply(w.text)
+	}
+}
+
+// read reads the file. One that is gone may be on its way back, so what runs
+// goes on.
+func (w *watcher) read() bool {
+	if w.path == "" {
+		return true
+	}
+	text, err := readFile(w.path)
+	if err != nil {
+		if !w.gone {
+			w.log.Warn("the configuration file cannot be read, what runs goes on", "file", w.path, "error", cause(err).Error())
+		}
+		w.gone = true
+		return false
+	}
+	w.text, w.gone = text, false
+	return true
+}
+
+// note remembers what the files are like now. It comes before the text is
+// applied: a change in between is then a change again.
+func (w *watcher) note() {
+	if f, err := config.Parse(w.name, w.text); err == nil {
+		w.others = config.Files(f)
+	}
+	w.seen = w.look()
+}
+
+// look sums up the file and those that it refers to: size, time, identity.
+func (w *watcher) look() string {
+	files, sum := w.others, ""
+	if w.path != "" {
+		files = append([]string{w.path}, w.others...)
+	}
+	for _, path := range files {
+		info, err := os.Stat(path)
+		if err != nil {
+			sum += fmt.Sprintf("%s: %v\n", path, err)
+			continue
+		}
+		sum += fmt.Sprintf("%s %d %d %s\n", path, info.Size(), info.ModTime().UnixNano(), identity(info))
+	}
+	return sum
+}
