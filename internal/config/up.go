@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/albion-lb/albion"
@@ -64,8 +65,7 @@ func (o *UpOptions) check() error {
 		errs = append(errs, errors.New("which domain? expected at least one, such as chat.example.com"))
 	}
 	for _, d := range o.Domains {
-		// The name is written into comments as well.
-		if _, err := netip.ParseAddr(d); err != nil && !isHost(strings.TrimPrefix(d, "*.")) {
+		if _, err := netip.ParseAddr(d); err != nil && !isDomain(strings.TrimPrefix(d, "*.")) {
 			errs = append(errs, fmt.Errorf("%s is not a domain name, such as chat.example.com", quote(d)))
 		}
 	}
@@ -102,8 +102,25 @@ func (o *UpOptions) checkCertificate() error {
 	return nil
 }
 
-// certificateName names a certificate after a domain.
-func certificateName(domain string) string { return strings.TrimPrefix(domain, "*.") }
+// isDomain is isHost with the letters and marks of all scripts. What it lets
+// through can stand in a comment of the file.
+func isDomain(s string) bool {
+	return isHost(strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r)) {
+			return 'a'
+		}
+		return r
+	}, s))
+}
+
+// certificateName names a certificate after a domain, if that can be a name.
+func certificateName(domain string) string {
+	name := strings.TrimPrefix(domain, "*.")
+	if _, err := netip.ParseAddr(name); err != nil && !isHost(name) {
+		return "site"
+	}
+	return name
+}
 
 func (o *UpOptions) writeCertificate(b *strings.Builder, name string) {
 	fmt.Fprintf(b, "certificates:\n  %s:\n", scalar(name))

@@ -74,7 +74,7 @@ func TestUpIsAlwaysTaken(t *testing.T) {
 		path := rapid.StringMatching(`[ -~é\\]{1,12}`).Filter(func(s string) bool { return strings.Trim(s, " ") != "" })
 		o := config.UpOptions{
 			Domains: rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) string {
-				return rapid.SampledFrom([]string{"", "*."}).Draw(t, "wildcard") + name.Draw(t, "domain") + ".example.com"
+				return rapid.SampledFrom([]string{"", "*."}).Draw(t, "wildcard") + name.Draw(t, "domain") + rapid.SampledFrom([]string{".example.com", ".bücher.example", ".例え.テスト"}).Draw(t, "below")
 			}), 1, 3, rapid.ID).Draw(t, "domains"),
 			To: rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) string {
 				host := rapid.SampledFrom([]string{"127.0.0.1", "[::1]", "localhost", "null", "chat.internal", "no"}).Draw(t, "host")
