@@ -410,6 +410,24 @@ func TestSyncChurnLeavesNothingBehind(t *testing.T) {
 	})
 }
 
+func TestProbesCutShortAreNotReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, b := newFleet(), &board{}
+		c := health.New(health.Config{Report: b.report, Dial: f.dial})
+		end := begin(t, c)
+		for range 2 {
+			c.Sync([]*albion.TargetGroup{group(quick(), one)}) // never answers
+			time.Sleep(time.Second)
+			c.Sync(nil)
+			synctest.Wait()
+		}
+		end()
+		if got := fmt.Sprint(b.all); got != "[initial initial]" || f.count(one.String()) != 2 {
+			t.Errorf("reports %s of %d probes", got, f.count(one.String()))
+		}
+	})
+}
+
 func TestTargetsWithoutAPortHaveTheGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, b := newFleet(), &board{}

@@ -250,7 +250,7 @@ func TestNoWorkAfterADrain(t *testing.T) {
 			})
 		}
 		for i := 0; i < 2_000 || chosen.Load() < 1_000; i++ {
-			a := i%4 + 1
+			a := (i+i/8%2*i)%4 + 1 // one by one, then two by two
 			r.Sync([]*albion.TargetGroup{group(change, a, a%4+1)}, used)
 			report(r, a, []albion.HealthState{albion.Healthy, albion.Unhealthy}[i/4%2])
 		}

@@ -81,7 +81,7 @@ func (g *Group) unseal(value []byte) (second int64, name []byte, ok bool) {
 }
 
 // recall returns the target that the request's cookie names, nil when it has no
-// valid one, or one whose target may not be chosen.
+// valid one, or one whose target does not keep its clients.
 func (g *Group) recall(v *view, r *wire.Request) *Target {
 	var found *Target
 	tried := 0
@@ -111,7 +111,7 @@ func (g *Group) remembered(v *view, value []byte) *Target {
 		return nil
 	}
 	i, ok := v.byName[string(name)]
-	if !ok || !v.eligible[i] {
+	if !ok || !v.keeps[i] {
 		return nil
 	}
 	return v.registered[i]

@@ -35,3 +35,16 @@ const Watched = canPeek
 func (c *Conn) AwaitNoise() error {
 	return c.socket.Read(func(fd uintptr) bool { return !peek(fd) })
 }
+
+// Work is the count of a target's work in flight.
+type Work = work
+
+// The steps of a Work.
+func (w *work) Begin() bool   { return w.begin() }
+func (w *work) Join() bool    { return w.join() }
+func (w *work) Finish() bool  { return w.finish() }
+func (w *work) Drain()        { w.drain() }
+func (w *work) Revive() bool  { return w.revive() }
+func (w *work) End() bool     { return w.end() }
+func (w *work) Expire()       { w.expire() }
+func (w *work) Count() uint64 { return w.count() }

@@ -31,8 +31,8 @@ type view struct {
 	settings   *albion.TargetGroup
 	registered []*Target
 	byName     map[string]int
-	eligible   []bool    // of each registered target: healthy, or none is
-	ready      []*Target // the eligible ones
+	keeps      []bool    // of each registered target: its clients may come back to it
+	ready      []*Target // what new clients may get: the healthy ones, or all when none is
 }
 
 func newGroup(r *Registry, arn albion.ARN, turn uint64) *Group {
@@ -49,6 +49,9 @@ func (g *Group) ARN() albion.ARN { return g.arn }
 // group is sticky, else the one that the algorithm picks among the healthy ones;
 // among all when none is healthy (ALB's fail open). It is false when no target
 // is registered (503). The lease has to be released.
+//
+// A client comes back to its target unless that is unhealthy. Before the first
+// probe nothing is known, as after a restart of the balancer: then it does.
 //
 // A draining target gets no lease. Targets leave the view before they drain, so
 // one that refuses means that there is a newer view to choose from.
@@ -130,10 +133,10 @@ func mix(x uint64) uint64 {
 	return x ^ x>>32
 }
 
-// holds says whether t is registered and may be chosen.
+// holds says whether t is registered and keeps its clients.
 func (v *view) holds(t *Target) bool {
 	i, ok := v.byName[t.name]
-	return ok && v.registered[i] == t && v.eligible[i]
+	return ok && v.registered[i] == t && v.keeps[i]
 }
 
 // reconcile makes the registered targets those of settings and returns the ones
@@ -213,18 +216,18 @@ func (g *Group) remove(t *Target) {
 func (g *Group) publish() {
 	v := &view{
 		settings: g.settings, registered: g.registered, byName: g.byName,
-		eligible: make([]bool, len(g.registered)),
+		keeps: make([]bool, len(g.registered)),
 	}
 	for i, t := range g.registered {
+		v.keeps[i] = t.health.State != albion.Unhealthy
 		if t.well() {
-			v.eligible[i] = true
 			v.ready = append(v.ready, t)
 		}
 	}
 	if len(v.ready) == 0 { // fail open
 		v.ready = g.registered
-		for i := range v.eligible {
-			v.eligible[i] = true
+		for i := range v.keeps {
+			v.keeps[i] = true
 		}
 	}
 	g.view.Store(v)

@@ -314,9 +314,9 @@ func (r *Registry) Report(group albion.ARN, t albion.Target, h albion.Health) {
 			if known.id != t {
 				continue
 			}
-			before := known.well()
+			changed := known.health.State != h.State
 			known.health = h
-			if known.well() != before {
+			if changed {
 				g.publish()
 			}
 			return

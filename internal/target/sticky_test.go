@@ -209,6 +209,15 @@ func TestSessionStaysWhenATargetJoins(t *testing.T) {
 func TestSessionWhoseTargetDrains(t *testing.T) {
 	r := with(group(sockjs, 1, 2))
 	stream := choose(t, r, session("a", "xhr_streaming"))
+	var idle []*wire.Request // sessions at the same target, with nothing in flight
+	for i := range 20 {
+		request := session(fmt.Sprint("idle", i), "xhr")
+		l := choose(t, r, request)
+		if l.Target() == stream.Target() {
+			idle = append(idle, request)
+		}
+		l.Release()
+	}
 	n := int(stream.Target().Name()[len("10.0.0.")] - '0')
 	rest := 3 - n
 	r.Sync([]*albion.TargetGroup{group(sockjs, rest)}, used)
@@ -219,6 +228,14 @@ func TestSessionWhoseTargetDrains(t *testing.T) {
 	}
 	if strange := choose(t, r, session("b", "xhr")); strange.Target() == stream.Target() {
 		t.Fatal("a new session went to a draining target")
+	}
+	if len(idle) == 0 {
+		t.Fatal("twenty sessions are all elsewhere")
+	}
+	for _, request := range idle {
+		if l := choose(t, r, request); l.Target() == stream.Target() {
+			t.Fatal("a session with nothing in flight stayed at a draining target")
+		}
 	}
 	stream.Release()
 	last := choose(t, r, session("a", "xhr_send")) // beside the first message, still in flight
@@ -249,6 +266,28 @@ func TestSessionOfAnUnhealthyTargetMovesForGood(t *testing.T) {
 	report(r, sick, albion.Healthy)
 	if l := choose(t, r, session("a", "xhr_send")); l.Target() != now.Target() {
 		t.Fatal("moved back")
+	}
+}
+
+func TestClientsComeBackToATargetOfWhichNothingIsKnown(t *testing.T) {
+	for _, change := range []func(*albion.TargetGroup){sticky, sockjs} {
+		r := with(group(change, 1, 2))
+		request := session("a", "xhr")
+		l := choose(t, r, request)
+		for _, cookie := range l.SetCookies() {
+			request.Fields = append(request.Fields, cookieField(cookie))
+		}
+		other := 3 - int(l.Target().Name()[len("10.0.0.")]-'0')
+		report(r, other, albion.Healthy)
+		for range 10 {
+			if again := choose(t, r, request); again.Target() != l.Target() {
+				t.Fatal("moved before the first probe")
+			}
+			if fresh := choose(t, r, plain()); fresh.Target() == l.Target() {
+				t.Fatal("a new client got a target that is not known to be healthy")
+			}
+		}
+		l.Release()
 	}
 }
 
