@@ -2,14 +2,18 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/albion-lb/albion/examples/chat/chattest"
@@ -143,11 +147,7 @@ func TestTheSharedServerComesBack(t *testing.T) {
 			t.Fatalf("refused with %+v", f)
 		}
 		if refused++; !restarted {
-			port := 0
-			if _, err := fmt.Sscanf(url[strings.LastIndex(url, ":")+1:], "%d", &port); err != nil {
-				t.Fatal(err)
-			}
-			shared(t, dir, port, true)
+			shared(t, dir, port(t, url), true)
 			restarted = true
 		}
 		<-time.After(time.Duration(f.Retry) * time.Millisecond) // as told
@@ -162,6 +162,89 @@ func TestTheSharedServerComesBack(t *testing.T) {
 	if !slices.Equal(got, []string{"before", "after"}) {
 		t.Errorf("bo saw %q", got)
 	}
+}
+
+// A row that went while a server was cut off, and of which no trace is left,
+// is told to be gone when it has come back.
+func TestWhatWentUnseenIsToldLater(t *testing.T) {
+	leaks(t)
+	dir := t.TempDir()
+	first := shared(t, dir, -1, true)
+	url := first.ClientURL()
+	table := dial(t, url, 3).Table()
+	for _, key := range []string{"stays", "goes"} {
+		if _, err := table.Put(t.Context(), room.Row{Key: key, Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ready, seen, ended := make(chan struct{}), make(chan room.Row, 100), make(chan error, 1)
+	go func() { ended <- table.Follow(ctx, func(r room.Row) { seen <- r }, func() { close(ready) }) }()
+	<-ready
+	first.Shutdown()
+	first.WaitForShutdown()
+	wipe(t, dir, "goes")
+	shared(t, dir, port(t, url), true)
+	got := []string{}
+	for len(got) == 0 || !strings.Contains(got[len(got)-1], "goes -") {
+		select {
+		case r := <-seen:
+			got = append(got, fmt.Sprintf("%s %s-", r.Key, r.Data))
+		case <-time.After(30 * time.Second):
+			t.Fatalf("told only %q", got)
+		}
+	}
+	if want := []string{"stays x-", "goes x-", "stays x-", "goes -"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// wipe removes all traces of a row from a store that no server uses.
+func wipe(t *testing.T, dir, key string) {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}()
+	if !s.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the shared server does not start")
+	}
+	conn, err := nats.Connect("", nats.InProcessServer(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "KV_albion_chat_names")
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := "$KV.albion_chat_names." + base64.RawURLEncoding.EncodeToString([]byte(key))
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject(subject)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func port(t *testing.T, url string) int {
+	t.Helper()
+	n, err := strconv.Atoi(url[strings.LastIndex(url, ":")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // follow collects what a log retains.
