@@ -71,7 +71,7 @@ func iframeName(name string) bool {
 func routeSession(server, session, endpoint string) (place, bool) {
 	_, ok := pathID(server)
 	id, ok2 := pathID(session)
-	if !ok || !ok2 {
+	if !ok || !ok2 || endpoint == "" {
 		return place{}, false
 	}
 	return place{name: endpoint, session: id}, true

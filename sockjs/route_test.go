@@ -44,6 +44,7 @@ func TestRoute(t *testing.T) {
 		{"/echo", "/echo/000/%zz/xhr", place{}, false},
 		{"/echo", "/echo/000/abc/def/xhr", place{}, false},
 		{"/echo", "/echo/000/abc", place{}, false},
+		{"/echo", "/echo/000/abc//", place{}, false},
 	} {
 		got, ok := route(c.prefix, c.path)
 		if got != c.want || ok != c.ok {
@@ -55,7 +56,7 @@ func TestRoute(t *testing.T) {
 // Whatever is found has a bounded, clean session id, and the server part
 // plays no role.
 func FuzzRoute(f *testing.F) {
-	for _, seed := range []string{"/e", "/e/", "/e/info", "/e/iframe-1.html", "/e/0/s/xhr", "/e/0/%2f/xhr", "/e//s/xhr", "/e/0/a.b/xhr/", "//", ""} {
+	for _, seed := range []string{"/e", "/e/", "/e/info", "/e/iframe-1.html", "/e/0/s/xhr", "/e/0/%2f/xhr", "/e//s/xhr", "/e/0/a.b/xhr/", "/e/0/0//", "//", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {

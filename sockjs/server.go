@@ -90,7 +90,9 @@ type Server struct {
 // New returns a server for the addresses prefix and prefix/…, such as
 // "/chat"; "" or "/" stands for the whole host. handle is called for every
 // session, on a goroutine of its own; when it returns the session is closed
-// with 3000 "Go away!".
+// with 3000 "Go away!". It should return when the session is done, which
+// Session.Recv tells too, because until then the session takes a place of
+// Options.MaxSessions. Its panics are not recovered.
 func New(prefix string, o Options, handle func(*Session)) *Server {
 	o = o.withDefaults()
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {

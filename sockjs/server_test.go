@@ -2,6 +2,7 @@ package sockjs_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -142,6 +143,63 @@ func TestAMessageCannotEndTheScriptAroundIt(t *testing.T) {
 	want := "<script>\np(\"a[\\\"\\u003c/script\\u003e\\u003c!--\\u0026\\\\u2028\\\"]\");\n</script>\r\n"
 	if !strings.HasSuffix(got, want) {
 		t.Errorf("response ends with %.300q; want %q", got[max(0, len(got)-200):], want)
+	}
+}
+
+func TestUpgradeNeedsTheConnectionHeader(t *testing.T) {
+	for connection, want := range map[string]string{
+		"close":                   `"Connection" must be "Upgrade".` + "\n",
+		"upgrades":                `"Connection" must be "Upgrade".` + "\n",
+		"keep-alive, Upgrade":     "",
+		"keep-alive,x , upGRADE ": "",
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/0/a/websocket", nil)
+		r.Header.Set("Upgrade", "WebSocket")
+		r.Header.Set("Connection", connection)
+		r.Header.Set("Sec-WebSocket-Key1", "no-space")
+		r.Header.Set("Sec-WebSocket-Key2", "broken")
+		if want == "" {
+			want = "Broken WebSocket key.\n"
+		}
+		sockjs.New("", sockjs.Options{}, idle).ServeHTTP(w, r)
+		if w.Code != http.StatusBadRequest || w.Body.String() != want {
+			t.Errorf("Connection %q: %d %q; want 400 %q", connection, w.Code, w.Body, want)
+		}
+	}
+}
+
+func TestStreamsOverHTTP2(t *testing.T) {
+	sessions := make(chan *sockjs.Session, 1)
+	server := sockjs.New("", sockjs.Options{}, func(s *sockjs.Session) {
+		sessions <- s
+		<-s.Done()
+	})
+	web := httptest.NewUnstartedServer(server)
+	web.EnableHTTP2 = true
+	web.StartTLS()
+	defer web.Close()
+	ctx, cut := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "POST", web.URL+"/0/a/xhr_streaming", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := web.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.ProtoMajor != 2 {
+		t.Errorf("answer in %s", resp.Proto)
+	}
+	begin := make([]byte, 2048+len("\no\n"))
+	if _, err := io.ReadFull(resp.Body, begin); err != nil || !strings.HasSuffix(string(begin), "h\no\n") {
+		t.Fatalf("stream begins with %q, %v", begin, err)
+	}
+	cut()
+	<-(<-sessions).Done()
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

