@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -561,53 +560,4 @@ func TestWhatHoldsSomebodyElsesIsNotRemoved(t *testing.T) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
-}
-
-// summary is a State without what differs between two States that were made at
-// different times: identities become names.
-func summary(t interface{ Fatal(...any) }, s *albion.State) string {
-	names := []string{}
-	add := func(id, name string) { names = append(names, id, name) }
-	for c := range s.Certificates.All() {
-		add(string(c.ARN), "certificate "+c.Name)
-	}
-	for g := range s.SecurityGroups.All() {
-		add(g.ID, "security group "+g.Name)
-	}
-	for g := range s.TargetGroups.All() {
-		add(string(g.ARN), "target group "+g.Name)
-	}
-	for l := range s.Listeners.All() {
-		add(string(l.ARN), fmt.Sprintf("listener %d", l.Port))
-	}
-	for lb := range s.LoadBalancers.All() {
-		add(string(lb.ARN), "load balancer "+lb.Name)
-	}
-	var lines []string
-	for _, part := range []any{
-		slices.Collect(s.SecurityGroups.All()), slices.Collect(s.TargetGroups.All()),
-		slices.Collect(s.LoadBalancers.All()), slices.Collect(s.Listeners.All()), slices.Collect(s.Rules.All()),
-	} {
-		var all []json.RawMessage
-		data, err := json.Marshal(part)
-		if err == nil {
-			err = json.Unmarshal(data, &all)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, one := range all {
-			line := strings.NewReplacer(names...).Replace(string(one))
-			// A rule is known by its listener and priority.
-			if i := strings.Index(line, `"ARN":"arn:aws:elasticloadbalancing:local:000000000000:listener-rule`); i >= 0 {
-				line = line[:i] + line[strings.IndexByte(line, ','):]
-			}
-			lines = append(lines, line)
-		}
-	}
-	for c := range s.Certificates.All() {
-		lines = append(lines, fmt.Sprint("certificate ", c.Name, c.Domains, c.Issuer, c.Origin))
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
 }
