@@ -2,6 +2,7 @@ package sockjs
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func TestDecodeMessagesTakesArraysOfStringsAlone(t *testing.T) {
 		{body: ` `, err: errBrokenJSON},
 	} {
 		got, err := decodeMessages([]byte(c.body))
-		if err != c.err || !slices.Equal(got, c.want) {
+		if !errors.Is(err, c.err) || !slices.Equal(got, c.want) {
 			t.Errorf("decodeMessages(%q) = %q, %v; want %q, %v", c.body, got, err, c.want, c.err)
 		}
 	}
@@ -55,7 +56,7 @@ func TestDecodeFrameTakesALoneStringToo(t *testing.T) {
 		{data: `1`, err: errNoPayload},
 	} {
 		got, err := decodeFrame(c.data)
-		if err != c.err || !slices.Equal(got, c.want) {
+		if !errors.Is(err, c.err) || !slices.Equal(got, c.want) {
 			t.Errorf("decodeFrame(%q) = %q, %v; want %q, %v", c.data, got, err, c.want, c.err)
 		}
 	}
@@ -184,7 +185,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data string) {
 		msgs, err := decodeMessages([]byte(data))
-		if err != nil && err != errNoPayload && err != errBrokenJSON {
+		if err != nil && !errors.Is(err, errNoPayload) && !errors.Is(err, errBrokenJSON) {
 			t.Fatalf("error %v is not the protocol's", err)
 		}
 		var want []any

@@ -129,7 +129,7 @@ func TestACutStreamEndsItsSessionAtOnce(t *testing.T) {
 	<-sess.Done()
 	s.poll("a", `c[1002,"Connection interrupted"]`)
 	s.want(s.do("POST", "/0/a/xhr_send", `["late"]`), "204 ")
-	if _, err := sess.Recv(t.Context()); err != io.EOF {
+	if _, err := sess.Recv(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("Recv: %v; want io.EOF", err)
 	}
 }
@@ -202,10 +202,10 @@ func TestCloseComesAfterWhatWasSent(t *testing.T) {
 	if err := sess.Close(4000, `say "bye"`); err != nil {
 		t.Fatal(err)
 	}
-	if err := sess.Close(4001, "again"); err != sockjs.ErrClosed {
+	if err := sess.Close(4001, "again"); !errors.Is(err, sockjs.ErrClosed) {
 		t.Errorf("second Close: %v; want ErrClosed", err)
 	}
-	if err := sess.Send("z"); err != sockjs.ErrClosed {
+	if err := sess.Send("z"); !errors.Is(err, sockjs.ErrClosed) {
 		t.Errorf("Send after Close: %v; want ErrClosed", err)
 	}
 	<-sess.Done()
@@ -227,7 +227,7 @@ func TestRecvReturnsWhatCameBeforeTheEnd(t *testing.T) {
 			t.Errorf("Recv = %q, %v; want %q", got, err, want)
 		}
 	}
-	if _, err := sess.Recv(t.Context()); err != io.EOF {
+	if _, err := sess.Recv(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("Recv: %v; want io.EOF", err)
 	}
 }
@@ -237,7 +237,7 @@ func TestRecvEndsWithItsContext(t *testing.T) {
 	s.poll("a", "o")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.session().Recv(ctx); err != context.Canceled {
+	if _, err := s.session().Recv(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Recv: %v; want context.Canceled", err)
 	}
 }
@@ -251,14 +251,14 @@ func TestSendRefusesWhatASlowClientWouldPileUp(t *testing.T) {
 	for ; err == nil; sent++ {
 		err = sess.Send("x")
 	}
-	if err != sockjs.ErrSlow || sent > queue/64+1 || sent < 2 {
+	if !errors.Is(err, sockjs.ErrSlow) || sent > queue/64+1 || sent < 2 {
 		t.Fatalf("Send %d: %v; want ErrSlow within %d bytes", sent, err, queue)
 	}
 	s.poll("a", "a["+strings.TrimSuffix(strings.Repeat(`"x",`, sent-1), ",")+"]")
 	if err := sess.Send(strings.Repeat("y", 2*queue)); err != nil {
 		t.Errorf("Send of a long message on its own: %v", err)
 	}
-	if err := sess.Send("z"); err != sockjs.ErrSlow {
+	if err := sess.Send("z"); !errors.Is(err, sockjs.ErrSlow) {
 		t.Errorf("Send behind it: %v; want ErrSlow", err)
 	}
 }
@@ -338,7 +338,7 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 	server.ServeHTTP(w, httptest.NewRequest("POST", "/s/0/a/xhr", nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := server.Shutdown(ctx); err != context.Canceled {
+	if err := server.Shutdown(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Shutdown: %v; want context.Canceled", err)
 	}
 	close(stay)

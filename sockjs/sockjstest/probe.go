@@ -189,10 +189,10 @@ func (p *probe) post(path, body string, h ...string) *answer {
 
 // open asks on a connection of its own and reads the head of the answer; the
 // body is read as it comes.
-func (p *probe) open(method, path string, h ...string) (*answer, *wire) {
+func (p *probe) open(method, path string) (*answer, *wire) {
 	p.t.Helper()
 	w := p.dial()
-	w.ask(method, path, "1.1", "", h)
+	w.ask(method, path, "1.1", "", nil)
 	return w.mustHead(), w
 }
 
