@@ -89,7 +89,7 @@ func certPEM(c *x509.Certificate) string {
 // change edits a template before it is signed.
 type change func(*x509.Certificate)
 
-// make issues a certificate; without a parent it is self-signed.
+// issue makes a certificate; without a parent it is self-signed.
 func issue(t testing.TB, parent *made, key crypto.Signer, template x509.Certificate, changes ...change) made {
 	t.Helper()
 	template.SerialNumber = new(big.Int).SetInt64(time.Now().UnixNano())
@@ -129,13 +129,13 @@ func server(names ...string) x509.Certificate {
 // web is a root, two intermediates below each other, and a leaf.
 type web struct{ root, upper, mid, leaf made }
 
-func newWeb(t testing.TB, key crypto.Signer, changes ...change) web {
+func newWeb(t testing.TB, key crypto.Signer) web {
 	t.Helper()
 	var w web
 	w.root = issue(t, nil, rootKey(), ca("Test Root"))
 	w.upper = issue(t, &w.root, otherEC(), ca("Test Upper"))
 	w.mid = issue(t, &w.upper, midKey(), ca("Test Intermediate"))
-	w.leaf = issue(t, &w.mid, key, server("chat.example.com", "www.example.com"), changes...)
+	w.leaf = issue(t, &w.mid, key, server("chat.example.com", "www.example.com"))
 	return w
 }
 

@@ -36,24 +36,9 @@ type Renewer struct {
 // logged and tried again.
 func (r *Renewer) Run(ctx context.Context) error {
 	retry := time.Duration(0)
-	for {
-		wait := retry
-		if retry == 0 {
-			wait = untilDue(r.State(), r.Now())
-		}
-		if wait > 0 {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-r.Changed:
-			case <-r.After(wait):
-			}
-			if retry == 0 && untilDue(r.State(), r.Now()) > 0 {
-				continue
-			}
-		}
-		if ctx.Err() != nil {
-			return nil
+	for ctx.Err() == nil {
+		if !r.wait(ctx, retry) {
+			continue
 		}
 		if err := r.renew(ctx); err != nil {
 			retry = min(max(2*retry, firstRetry), lastRetry)
@@ -62,6 +47,27 @@ func (r *Renewer) Run(ctx context.Context) error {
 		}
 		retry = 0
 	}
+	return nil
+}
+
+// wait returns true when it is time to renew: retry after a failure, or when a
+// certificate is due. It returns early, for another look, when something has
+// happened.
+func (r *Renewer) wait(ctx context.Context, retry time.Duration) bool {
+	span := retry
+	if retry == 0 {
+		span = untilDue(r.State(), r.Now())
+	}
+	if span == 0 {
+		return true
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.Changed:
+	case <-r.After(span):
+	}
+	return retry > 0
 }
 
 func (r *Renewer) renew(ctx context.Context) error {

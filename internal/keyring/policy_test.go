@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"net"
 	"os/exec"
 	"slices"
@@ -220,7 +221,8 @@ func openssl(t *testing.T, address string, args ...string) (shaken bool, output 
 	cmd := exec.CommandContext(t.Context(), "openssl", args...)
 	cmd.Stdin = bytes.NewReader(nil)
 	out, err := cmd.CombinedOutput()
-	if _, exit := err.(*exec.ExitError); err != nil && !exit {
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
 	return strings.Contains(string(out), "New, TLSv1") || strings.Contains(string(out), "New, SSLv3"), string(out)

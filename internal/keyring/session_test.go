@@ -28,8 +28,8 @@ func versions() map[string]uint16 {
 }
 
 // returning is a client that comes back with the session that it has.
-func returning(s shelf, version uint16, name string) *tls.Config {
-	c := dialer(s, name)
+func returning(s shelf, version uint16) *tls.Config {
+	c := dialer(s, "chat.example.com")
 	c.MaxVersion = version
 	c.ClientSessionCache = &pocket{}
 	c.Time = time.Now
@@ -57,7 +57,7 @@ func resume(t *testing.T, server, client *tls.Config) bool {
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		wait := time.NewTimer(noon.AddDate(0, 0, -50).Sub(time.Now()))
+		wait := time.NewTimer(time.Until(noon.AddDate(0, 0, -50)))
 		<-wait.C
 		f(t)
 	})
@@ -71,7 +71,7 @@ func TestSessionSurvivesNewCertificatesAndNewConfigs(t *testing.T) {
 		live.Store(compile(t, k, old))
 		first, err := k.Config(standard, live.Load)
 		must(t, err)
-		client := returning(old, version, "chat.example.com")
+		client := returning(old, version)
 		client.Time = at(noon)
 		if resume(t, first, client) {
 			t.Fatalf("%s: the first handshake resumed something", name)
@@ -95,7 +95,7 @@ func TestSessionIsBoundToPolicyAndName(t *testing.T) {
 		ring := compile(t, k, s)
 		wide := config(t, k, "ELBSecurityPolicy-TLS13-1-2-2021-06", ring)
 		strict := config(t, k, "ELBSecurityPolicy-TLS13-1-2-Res-2021-06", ring)
-		client := returning(s, version, "chat.example.com")
+		client := returning(s, version)
 		client.Time = at(noon)
 		resume(t, wide, client)
 		if resume(t, strict, client) {
@@ -115,7 +115,7 @@ func TestSessionIsBoundToPolicyAndName(t *testing.T) {
 func TestForeignTicketsAreIgnored(t *testing.T) {
 	s := both(t)
 	for name, version := range versions() {
-		client := returning(s, version, "chat.example.com")
+		client := returning(s, version)
 		client.Time = at(noon)
 		for range 2 { // another process each time
 			k := keyring.New(keyring.Config{Now: at(noon)})
@@ -149,7 +149,7 @@ func rotation(t *testing.T, s shelf, version uint16) {
 		}
 	}()
 
-	client := returning(s, version, "chat.example.com")
+	client := returning(s, version)
 	resume(t, server, client)
 	kept := client.ClientSessionCache.(*pocket).session
 	synctest.Wait()
