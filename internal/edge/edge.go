@@ -64,7 +64,7 @@ func New(cfg Config) *Edge {
 		cfg:     cfg,
 		targets: target.New(target.Config{StickinessKey: cfg.StickinessKey, Log: cfg.Log}),
 		keys:    keyring.New(keyring.Config{}),
-		shared:  proxy.NewShared(cfg.Log),
+		shared:  proxy.NewShared(),
 		state:   &albion.State{},
 		ports:   map[albion.ARN]*port{},
 		logs:    map[string]*logFile{},

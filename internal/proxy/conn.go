@@ -5,7 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/albion-lb/albion/internal/wire"
@@ -22,10 +22,14 @@ type conn struct {
 	in    *buffer // what the client sent and nobody has read yet
 	out   *buffer // heads and small bodies on their way to the client; nil between exchanges
 	timer deadlines
-	idle  atomic.Bool // between requests: may be closed at any time
 
-	req wire.Request
-	x   exchange
+	mu    sync.Mutex // guards idle and woken, and who sets the read deadline
+	idle  bool       // between requests: may be closed at any time
+	woken bool       // the read deadline has been moved behind timer's back
+
+	req        wire.Request
+	x          exchange
+	traceSpace [256]byte // for exchange.trace
 }
 
 func newConn(l *Listener, client Client) *conn {
@@ -35,7 +39,6 @@ func newConn(l *Listener, client Client) *conn {
 // serve answers one request after the other.
 func (c *conn) serve() {
 	defer c.close()
-	c.in = c.listener.shared.buffers.getSmall()
 	for c.next() && c.x.run(c) {
 	}
 }
@@ -48,101 +51,132 @@ func (c *conn) close() {
 	c.Conn.Close()
 }
 
-// cut ends the connection wherever it stands.
-func (c *conn) cut() { c.Conn.Close() }
+// raw is the connection below TLS.
+func (c *conn) raw() net.Conn {
+	if secure, ok := c.Conn.(interface{ NetConn() net.Conn }); ok {
+		return secure.NetConn()
+	}
+	return c.Conn
+}
+
+// cut ends the connection wherever it stands, without a TLS farewell, which
+// could block.
+func (c *conn) cut() { c.raw().Close() }
 
 // wakeIfIdle makes a connection that waits for a request notice that its
-// listener is closing. One that is just beginning a request notices afterwards.
+// listener is closing. One on which a request has begun is left to finish it.
 func (c *conn) wakeIfIdle() {
-	if c.idle.Load() {
-		c.SetReadDeadline(longAgo())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle {
+		c.woken = true
+		c.SetReadDeadline(longAgo()) // does not block
+	}
+}
+
+func (c *conn) setIdle(idle bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = idle
+	if c.woken {
+		c.woken = false
+		c.timer.forget()
 	}
 }
 
 // next reads the head of the next request. False: the connection is over, and
 // whatever there was to say about that has been said.
 func (c *conn) next() bool {
-	view := c.listener.view.Load()
 	c.settleInput()
-	begun := !c.in.empty()
-	c.idle.Store(!begun)
-	defer c.idle.Store(false)
-	if !c.readWithin(view, begun) {
+	if c.in.empty() && !c.await() {
 		return false
 	}
+	view := c.listener.view.Load()
 	var head h1.Parser
-	for {
-		if !c.in.empty() {
-			n, err := head.ReadRequest(&c.req, c.in.bytes(), &view.Limits)
-			if err != nil {
-				c.x.refuse(c, err)
-				return false
-			}
-			if n > 0 {
-				c.in.r += n // not use: the head's views must stay where they are
-				return true
-			}
-		}
-		if !c.in.reserve(headLimit(&view.Limits)) {
-			c.x.refuse(c, &h1.Error{Status: 413, Reason: "BadHeader"})
+	for timed := false; ; {
+		n, err := head.ReadRequest(&c.req, c.in.bytes(), &view.Limits)
+		if err != nil {
+			c.refuse(err)
 			return false
 		}
-		n, err := c.Conn.Read(c.in.free())
+		if n > 0 {
+			c.in.r += n // not use: the head's views must stay where they are
+			return true
+		}
+		if !timed { // most heads arrive in one piece and need no deadline
+			timed = true
+			c.timer.readBy(time.Now().Add(view.headTimeout()))
+		}
+		var room bool
+		if c.in, room = c.listener.shared.buffers.reserve(c.in, headLimit(&view.Limits)); !room {
+			c.headFailed(view, &h1.Error{Status: 413, Reason: reasonLargeHead})
+			return false
+		}
+		n, err = c.Conn.Read(c.in.free())
 		c.in.w += n
 		if err != nil && n == 0 {
-			c.headFailed(err)
+			c.headFailed(view, err)
 			return false
-		}
-		if !begun {
-			begun = true
-			c.idle.Store(false)
-			c.timer.readBy(time.Now().Add(view.headTimeout()))
 		}
 	}
 }
 
-// settleInput makes the unread bytes the beginning of the buffer, and of a small
-// one again when it can.
+// settleInput makes the unread bytes the beginning of the buffer, and of a tiny
+// one when there are none.
 func (c *conn) settleInput() {
 	pool := c.listener.shared.buffers
-	if len(c.in.b) != smallBuffer && c.in.empty() {
+	if c.in != nil && !c.in.empty() {
+		c.in.compact()
+		return
+	}
+	if c.in == nil || len(c.in.b) != tinyBuffer {
 		pool.put(c.in)
-		c.in = pool.getSmall()
+		c.in = pool.get(tinyBuffer)
 	}
 	c.in.compact()
 }
 
-// readWithin sets the time that the next head may take. The order matters:
-// Drain first says that it is closing and then wakes; here the deadline comes
-// first and the question after it, so that one of the two sees the other.
-func (c *conn) readWithin(view *View, begun bool) bool {
-	wait := view.Attributes.IdleTimeout
-	if begun {
-		wait = view.headTimeout()
+// await waits for the first bytes of a request. The order matters: Drain first
+// says that it is closing and then wakes whoever is idle; here idleness and the
+// deadline come first and the question after them, so that one of the two sees
+// the other. A client that sends nothing hears nothing.
+func (c *conn) await() bool {
+	c.setIdle(true)
+	defer c.setIdle(false)
+	c.timer.readAfter(c.listener.view.Load().Attributes.IdleTimeout)
+	if c.listener.closing.Load() {
+		return false
 	}
-	c.timer.readAfter(wait)
-	return begun || !c.listener.closing.Load()
+	n, _ := c.Conn.Read(c.in.free())
+	c.in.w += n
+	return n > 0
 }
 
-// headFailed ends a connection on which no whole head arrived. A client that
-// sent nothing hears nothing; one that fell silent in the middle gets ALB's 408.
-func (c *conn) headFailed(err error) {
-	if c.in.empty() {
-		return
+// headFailed ends a connection on which no whole head arrived. The head is read
+// once more for the log line: what was read before may have moved since.
+func (c *conn) headFailed(view *View, err error) {
+	_, _ = h1.ReadRequest(&c.req, c.in.bytes(), &view.Limits)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = &h1.Error{Status: 408, Reason: reasonSlowHead}
+	case errors.Is(err, io.EOF):
+		err = &h1.Error{Status: 400, Reason: reasonShortHead}
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.x.refuse(c, &h1.Error{Status: 408, Reason: "client was too slow"})
-		return
+	if bad := (*h1.Error)(nil); errors.As(err, &bad) {
+		c.refuse(err)
 	}
-	if errors.Is(err, io.EOF) {
-		c.x.refuse(c, &h1.Error{Status: 400, Reason: "client closed within a head"})
-	}
+}
+
+// refuse answers bytes that are no acceptable head.
+func (c *conn) refuse(err error) {
+	c.x.refuse(c, err)
+	c.linger()
 }
 
 // output returns the connection's buffer for what goes to the client, emptied.
 func (c *conn) output() []byte {
 	if c.out == nil {
-		c.out = c.listener.shared.buffers.getLarge()
+		c.out = c.listener.shared.buffers.get(largeBuffer)
 	}
 	return c.out.b[:0]
 }
@@ -151,6 +185,30 @@ func (c *conn) output() []byte {
 func (c *conn) release() {
 	c.listener.shared.buffers.put(c.out)
 	c.out = nil
+}
+
+// slim lets go of the buffer that the request came in, of which a tunnel needs
+// only what its log line will say, and of early, of which it returns a copy.
+func (c *conn) slim(early []byte) []byte {
+	r, agent := &c.req, c.req.Get(wire.UserAgent)
+	kept := make([]byte, 0, len(r.Method)+len(r.Target)+len(r.Scheme)+len(r.Host)+len(r.Path)+len(agent)+len(early))
+	keep := func(view []byte) []byte {
+		if view == nil {
+			return nil
+		}
+		from := len(kept)
+		kept = append(kept, view...)
+		return kept[from:len(kept):len(kept)]
+	}
+	*r = wire.Request{
+		Method: keep(r.Method), Target: keep(r.Target), Scheme: keep(r.Scheme), Host: keep(r.Host), Path: keep(r.Path),
+		Minor: r.Minor, Class: r.Class, Reason: r.Reason,
+		Fields: []wire.Field{{ID: wire.UserAgent, Value: keep(agent)}},
+	}
+	early = keep(early)
+	c.listener.shared.buffers.put(c.in)
+	c.in = nil
+	return early
 }
 
 // send writes to the client within the idle timeout.
@@ -186,10 +244,7 @@ func (c *conn) linger() {
 // tear ends the connection so that the client cannot take what it got for a
 // whole answer: without a TLS close_notify, and with a reset.
 func (c *conn) tear() {
-	raw := c.Conn
-	if secure, ok := raw.(interface{ NetConn() net.Conn }); ok {
-		raw = secure.NetConn()
-	}
+	raw := c.raw()
 	if tcp, ok := raw.(interface{ SetLinger(int) error }); ok {
 		tcp.SetLinger(0)
 	}

@@ -31,8 +31,6 @@ type exchange struct {
 	f        forward
 	ws       bool // the exchange became a tunnel
 	torn     bool // the answer broke off: the client must not take it for whole
-
-	traceSpace [256]byte
 }
 
 // run answers the request in c.req and says whether another may follow.
@@ -65,7 +63,7 @@ func (x *exchange) begin(c *conn) {
 		c: c, view: view, started: time.Now(), location: x.location[:0],
 		f: forward{received: int64(c.in.r), res: wire.Response{Fields: x.f.res.Fields[:0]}},
 	}
-	x.trace = x.traceSpace[:0]
+	x.trace = c.traceSpace[:0]
 	r := &c.req
 	x.keep = !r.Close && r.Class < wire.Ambiguous && !c.listener.closing.Load() &&
 		x.started.Sub(c.opened) < view.Attributes.ClientKeepAlive
@@ -86,7 +84,30 @@ func (x *exchange) inspect() int {
 }
 
 // decide does what the first matching rule says.
+//
+// When a change has taken every target away between the rules and the target,
+// the rules of the new configuration are asked: a request falls under one
+// configuration or the other, never between them.
 func (x *exchange) decide() {
+	x.match()
+	for range maxChanges {
+		fresh := x.c.listener.view.Load()
+		if x.status != 0 || fresh == x.view {
+			break
+		}
+		x.view, x.reason = fresh, ""
+		x.match()
+	}
+	if x.status == 0 && x.reason == reasonNoTarget {
+		x.unforwarded(503, reasonNoTarget)
+	}
+}
+
+// maxChanges is how many changes of configuration one request is ready to
+// follow.
+const maxChanges = 4
+
+func (x *exchange) match() {
 	x.decision = x.view.Routes.Match(&x.c.req)
 	switch a := &x.decision.Action; {
 	case a.Fixed != nil:
@@ -146,18 +167,20 @@ func (x *exchange) answer(a answer) {
 	}
 }
 
-// refuse answers bytes that are no acceptable head, and logs them.
+// refuse answers bytes that are no acceptable head, and logs them. What is not
+// ALB's name for a class of desync is logged as the error's reason.
 func (x *exchange) refuse(c *conn, err error) {
 	x.begin(c)
 	x.keep = false
-	status, reason := 400, "BadHeader"
+	status := 400
 	if bad := (*h1.Error)(nil); errors.As(err, &bad) {
-		status, reason = bad.Status, bad.Reason
+		status = bad.Status
+		if bad.Class == wire.Compliant {
+			x.reason = bad.Reason
+		}
 	}
-	c.req.Class, c.req.Reason = wire.Severe, reason
 	x.answer(errorAnswer(status))
 	x.finish()
-	c.linger()
 }
 
 // finish counts and logs the exchange, and frees what it held.

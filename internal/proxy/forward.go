@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"os"
 	"time"
@@ -22,7 +22,7 @@ type forward struct {
 	status   int       // what the target answered; 0: nothing
 	asked    time.Time // when the request was sent
 	answered time.Time // when the head of the answer was there
-	began    bool      // the head of the answer went to the client
+	interims int       // 1xx answers so far
 	received int64     // bytes of the request
 	complete bool      // the target's answer ended as it should
 }
@@ -34,6 +34,7 @@ const patience = 20 * time.Millisecond
 var (
 	errAborted  = errors.New("proxy: the client gave up")
 	errUnasked  = errors.New("proxy: the target switched protocols unasked")
+	errInterim  = errors.New("proxy: the target gives no final answer")
 	errTooLarge = errors.New("proxy: the answer's head is larger than 32 KiB")
 )
 
@@ -47,7 +48,7 @@ func (x *exchange) forward() {
 	}
 	lease, ok := x.group.Choose(&x.c.req)
 	if !ok {
-		x.unforwarded(503, reasonNoTarget)
+		x.reason = reasonNoTarget // decide answers, unless it knows better
 		return
 	}
 	f.lease = lease
@@ -61,7 +62,7 @@ func (x *exchange) forward() {
 	switch {
 	case f.res.Status != 101:
 		x.relay()
-	case wantsWebSocket(&x.c.req):
+	case wantsWebSocket(&x.c.req) && bytes.EqualFold(f.res.Upgrade, websocket):
 		x.upgrade()
 	default:
 		x.failed(errUnasked)
@@ -82,7 +83,8 @@ func (x *exchange) unforwarded(status int, reason string) {
 func (x *exchange) ask() error {
 	f := &x.f
 	t := f.lease.Target()
-	up, reused, err := t.Take(context.Background())
+	ctx := x.c.listener.ctx
+	up, reused, err := t.Take(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,7 +93,7 @@ func (x *exchange) ask() error {
 		return err
 	}
 	up.Close()
-	if up, err = t.Fresh(context.Background()); err != nil {
+	if up, err = t.Fresh(ctx); err != nil {
 		f.up = nil
 		return err
 	}
@@ -101,7 +103,7 @@ func (x *exchange) ask() error {
 // repeatable says that a failed request may be sent again: nothing of an answer
 // came, the whole request is still at hand, and its method is idempotent.
 func (x *exchange) repeatable(err error) bool {
-	if x.f.pump.started || !x.f.in.empty() || errors.Is(err, os.ErrDeadlineExceeded) || x.f.up.Expired() {
+	if x.f.pump.started || x.f.interims > 0 || !x.f.in.empty() || errors.Is(err, os.ErrDeadlineExceeded) || x.f.up.Expired() {
 		return false
 	}
 	switch string(x.c.req.Method) {
@@ -115,7 +117,7 @@ func (x *exchange) askOn(up *target.Conn) error {
 	c, f := x.c, &x.f
 	f.up, f.upTimer = up, deadlines{conn: up}
 	if f.in == nil {
-		f.in = c.listener.shared.buffers.getLarge()
+		f.in = c.listener.shared.buffers.get(largeBuffer)
 	}
 	r := &c.req
 	q := request{
@@ -172,7 +174,8 @@ func (x *exchange) readHead() error {
 			f.in.compact()
 			continue // a Parser is ready for the next head
 		}
-		if !f.in.reserve(maxAnswerHead) {
+		var room bool
+		if f.in, room = x.c.listener.shared.buffers.reserve(f.in, maxAnswerHead); !room {
 			return errTooLarge
 		}
 		if err := x.fill(); err != nil {
@@ -184,7 +187,15 @@ func (x *exchange) readHead() error {
 // maxAnswerHead is the most that one head of an answer may take, in bytes.
 const maxAnswerHead = 64 << 10
 
+// maxInterim is how many 1xx answers a target may give before the final one.
+// RFC 9110 §15.2 has no limit, but an endless row of them would keep a request
+// for ever.
+const maxInterim = 64
+
 func (x *exchange) interim() error {
+	if x.f.interims++; x.f.interims > maxInterim {
+		return errInterim
+	}
 	if x.c.req.Minor == 0 {
 		return nil
 	}

@@ -64,7 +64,7 @@ func newBalancer(t *testing.T, change func(*proxy.View), targets ...string) *bal
 	if change != nil {
 		change(&b.view)
 	}
-	b.live = proxy.NewListener(proxy.NewShared(slog.New(slog.DiscardHandler)))
+	b.live = proxy.NewListener(proxy.NewShared())
 	b.live.Set(&b.view)
 	b.listen()
 	return b
@@ -125,9 +125,13 @@ func (b *balancer) listen() {
 	})
 }
 
-// lines ends the access log and returns what is in it.
+// lines waits until every exchange is over, ends the access log and returns what
+// is in it.
 func (b *balancer) lines() []string {
 	b.t.Helper()
+	soon, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	b.live.Drain(soon)
 	b.endLog()
 	data, err := os.ReadFile(b.logFile)
 	if err != nil {
@@ -186,6 +190,7 @@ func (c *client) over() string {
 func (b *balancer) ask(text string) (*http.Response, string) {
 	b.t.Helper()
 	c := b.dial()
+	defer c.Close()
 	c.say(text)
 	method, _, _ := strings.Cut(text, " ")
 	return c.answer(method)

@@ -112,7 +112,8 @@ func originForm(r *wire.Request) []byte {
 // wantsWebSocket says that the client asks to leave HTTP for WebSocket. No other
 // upgrade is passed on: h2c would carry requests past the rules.
 func wantsWebSocket(r *wire.Request) bool {
-	return r.Framing == wire.NoBody && bytes.EqualFold(r.Upgrade, websocket)
+	bodiless := r.Framing == wire.NoBody || r.Framing == wire.Sized && r.Length == 0
+	return bodiless && bytes.EqualFold(r.Upgrade, websocket)
 }
 
 // response is what the client is told besides what the target said.

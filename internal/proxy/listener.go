@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -28,7 +27,7 @@ type View struct {
 	Limits       h1.Limits
 	Routes       *route.Table
 	Groups       map[albion.ARN]*target.Group
-	Log          *accesslog.Log // nil: no access log
+	Log          *accesslog.Log // nil: no access log; a line goes to the one that is set when it is written
 }
 
 // Client is an accepted connection whose TLS handshake, if any, is done.
@@ -47,16 +46,11 @@ type TLS struct {
 	Certificate string // ARN, or "session-reused"
 }
 
-// Shared is what all listeners of a process have in common.
-type Shared struct {
-	Log     *slog.Logger
-	buffers *buffers
-}
+// Shared is the memory that all listeners of a process have in common.
+type Shared struct{ buffers *buffers }
 
 // NewShared makes the common part.
-func NewShared(log *slog.Logger) *Shared {
-	return &Shared{Log: log, buffers: newBuffers()}
-}
+func NewShared() *Shared { return &Shared{buffers: newBuffers()} }
 
 // Listener serves the connections of one listener. It outlives the changes of
 // its View.
@@ -64,6 +58,8 @@ type Listener struct {
 	shared  *Shared
 	view    atomic.Pointer[View]
 	closing atomic.Bool
+	ctx     context.Context // of connections to targets that are being made
+	giveUp  context.CancelFunc
 	Metrics Metrics
 
 	mu    sync.Mutex // guards conns and empty
@@ -73,7 +69,9 @@ type Listener struct {
 
 // NewListener makes a Listener that serves nothing until Set is called.
 func NewListener(shared *Shared) *Listener {
-	return &Listener{shared: shared, conns: map[*conn]struct{}{}, empty: make(chan struct{})}
+	l := &Listener{shared: shared, conns: map[*conn]struct{}{}, empty: make(chan struct{})}
+	l.ctx, l.giveUp = context.WithCancel(context.Background())
+	return l
 }
 
 // Set makes view apply to every request that begins from now on.
@@ -101,6 +99,7 @@ func (l *Listener) Serve(client Client) {
 // that they are waiting for, tunnels when they end by themselves. When ctx ends
 // first, what is left is cut. It returns when nothing is left.
 func (l *Listener) Drain(ctx context.Context) {
+	defer l.giveUp()
 	l.closing.Store(true)
 	for _, c := range l.snapshot() {
 		c.wakeIfIdle()
@@ -111,6 +110,7 @@ func (l *Listener) Drain(ctx context.Context) {
 		return
 	case <-ctx.Done():
 	}
+	l.giveUp()
 	for _, c := range l.snapshot() {
 		c.cut()
 	}

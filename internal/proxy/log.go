@@ -10,10 +10,12 @@ import (
 
 // log hands the exchange to the access log, in ALB's words.
 func (x *exchange) log() {
-	if x.view.Log == nil {
+	c, r := x.c, &x.c.req
+	// The log of now, not of the request's beginning: that one may be closed.
+	log := c.listener.view.Load().Log
+	if log == nil {
 		return
 	}
-	c, r := x.c, &x.c.req
 	record := accesslog.Record{
 		Type: x.kind(), Time: time.Now(), LoadBalancer: x.view.LoadBalancer,
 		Client: c.client.Remote, Node: c.client.Local.Addr(),
@@ -36,7 +38,7 @@ func (x *exchange) log() {
 		record.Rule = accesslog.Outcome{Evaluated: true, Priority: x.decision.Priority}
 	}
 	x.logTarget(&record)
-	x.view.Log.Write(&record)
+	log.Write(&record)
 }
 
 func (x *exchange) logTarget(record *accesslog.Record) {

@@ -78,6 +78,9 @@ func (p *pump) start(x *exchange, rest bool) {
 	p.done = make(chan struct{})
 	x.c.in.r += p.pending
 	p.pending = 0
+	if !rest {
+		p.makeRoom(x.c)
+	}
 	x.c.timer.forget()
 	// A pump outlives no exchange: settle waits for done.
 	go func() {
@@ -88,6 +91,21 @@ func (p *pump) start(x *exchange, rest bool) {
 		p.sent.Store(true)
 		p.watch(x)
 	}()
+}
+
+// watchRoom is how many bytes of a next request watching should have room for.
+const watchRoom = 512
+
+// makeRoom sees to it that there is something to read into while watching: the
+// head has to stay where it is, and may fill its buffer.
+func (p *pump) makeRoom(c *conn) {
+	left := c.in.bytes()
+	if len(c.in.free()) >= watchRoom || len(left) > smallBuffer-watchRoom {
+		return
+	}
+	p.spill = c.listener.shared.buffers.get(smallBuffer)
+	p.spill.w = copy(p.spill.b, left)
+	c.in.r = c.in.w
 }
 
 // stop ends the pump, once.
@@ -118,28 +136,32 @@ func (p *pump) body(x *exchange) bool {
 	c, r := x.c, &x.c.req
 	var body h1.Body
 	body.Reset(r.Framing, r.Length, &x.view.Limits)
-	p.spill = c.listener.shared.buffers.getLarge()
+	p.spill = c.listener.shared.buffers.get(largeBuffer)
 	buf := p.spill
-	out := c.listener.shared.buffers.getLarge()
+	out := c.listener.shared.buffers.get(largeBuffer)
 	defer c.listener.shared.buffers.put(out)
 	if left := c.in.bytes(); len(left) > len(buf.b) {
 		buf.b = append([]byte(nil), left...)
 	}
 	buf.w = copy(buf.b, c.in.bytes())
 	c.in.r = c.in.w
-	meter := meter{since: time.Now()}
+	var meter meter
+	waiting := r.Expect // a client that waits for 100 (Continue) is not the one who is slow
 	for {
 		chunk, err := p.take(x, &body, out.b[:0])
 		if err != nil {
 			p.abort(x, broken)
 			return false
 		}
-		x.f.upTimer.writeAfter(x.view.Attributes.IdleTimeout)
-		if _, err := x.f.up.Write(chunk); err != nil && len(chunk) > 0 {
+		if len(chunk) > 0 && !p.pass(x, chunk) {
 			return false // the answer, if there is one, says why
 		}
 		if body.Done() {
 			return true
+		}
+		if meter.slow(len(chunk)) {
+			p.abort(x, slow)
+			return false
 		}
 		buf.compact()
 		asked := time.Now()
@@ -148,11 +170,22 @@ func (p *pump) body(x *exchange) bool {
 			p.abort(x, max(v, short))
 			return false
 		}
-		if meter.slow(asked, buf.w) {
-			p.abort(x, slow)
-			return false
+		if !waiting {
+			meter.waited += time.Since(asked)
 		}
+		waiting = false
 	}
+}
+
+// pass writes to the target. stop says that it stops and then moves the
+// deadline; here the deadline comes first and the question after it.
+func (p *pump) pass(x *exchange, chunk []byte) bool {
+	x.f.upTimer.writeAfter(x.view.Attributes.IdleTimeout)
+	if p.stopped.Load() {
+		return false
+	}
+	_, err := x.f.up.Write(chunk)
+	return err == nil
 }
 
 // take appends to out what the target is to get of the bytes that are there.
@@ -224,18 +257,16 @@ func (p *pump) abort(x *exchange, v verdict) {
 	x.f.up.SetReadDeadline(longAgo())
 }
 
-// meter notices a body that trickles.
+// meter notices a body that trickles. Only waiting for the client counts: a
+// target that does not take the body is not the client's fault.
 type meter struct {
-	since  time.Time
 	waited time.Duration
 	bytes  int
 }
 
-// slow counts n bytes that were waited for since asked. Only waiting counts: a
-// target that does not take the body is not the client's fault.
-func (m *meter) slow(asked time.Time, n int) bool {
-	now := time.Now()
-	m.waited += now.Sub(asked)
+// slow counts n more bytes, and says whether too few came in the time that was
+// waited for them.
+func (m *meter) slow(n int) bool {
 	m.bytes += n
 	if m.waited < slowWindow {
 		return false

@@ -21,6 +21,9 @@ const (
 	reasonNoTarget     = "NoRegisteredTarget"         // 503
 	reasonGone         = "ClientClosed"               // 460, or a broken answer
 	reasonShort        = "ClientClosedWithinBody"     // 400
+	reasonShortHead    = "ClientClosedWithinHead"     // 400
+	reasonLargeHead    = "HeadTooLarge"               // 413
+	reasonSlowHead     = "SlowHead"                   // 408
 	reasonBadBody      = "MalformedBody"              // 400
 	reasonSlow         = "SlowBody"                   // 408
 	reasonTimeout      = "TargetTimeout"              // 504
@@ -49,11 +52,11 @@ func (x *exchange) reasonOf(err error) string {
 		return reasonRefused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return reasonReset
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return reasonClosed
 	case errors.Is(err, errUnasked):
 		return reasonUnasked
-	case errors.Is(err, errTooLarge), errors.As(err, &malformed):
+	case errors.Is(err, errTooLarge), errors.Is(err, errInterim), errors.As(err, &malformed):
 		return reasonMalformed
 	}
 	return reasonConnection

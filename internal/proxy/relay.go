@@ -14,7 +14,6 @@ func (x *exchange) relay() {
 	p := x.terms()
 	x.status = f.res.Status
 	out := appendResponse(x.c.output(), &f.res, &p)
-	f.began = true
 	var body h1.Body
 	body.Reset(f.res.Framing, f.res.Length, &x.view.Limits)
 	for {

@@ -28,7 +28,6 @@ func (x *exchange) upgrade() {
 		x.reason = reasonGone
 		return
 	}
-	f.in.use(len(f.in.bytes()))
 	metrics := &c.listener.Metrics
 	metrics.Tunnels.Add(1)
 	defer metrics.Tunnels.Add(-1)
@@ -38,103 +37,151 @@ func (x *exchange) upgrade() {
 // carry runs both directions and returns when both have ended.
 func (x *exchange) carry() {
 	c, f := x.c, &x.f
-	pool := c.listener.shared.buffers
-	pool.put(f.in)
-	f.in = nil
-	c.release()
-	t := &tunnel{idle: x.view.Attributes.IdleTimeout}
-	t.touch()
-	early := c.in.bytes()
-	if f.pump.spill != nil {
-		early = f.pump.spill.bytes()
-	}
+	t := &tunnel{idle: x.view.Attributes.IdleTimeout, began: time.Now(), pool: c.listener.shared.buffers}
+	early := x.lighten()
+	c.timer.forget()
+	f.upTimer.forget()
+	c.timer.readAfter(t.idle)
+	f.upTimer.readAfter(t.idle)
 	var received, sent int64
 	back := make(chan error, 1)
 	go func() { // joined below
 		var err error
-		received, err = t.copy(f.up, c.Conn, early, pool)
+		received, err = t.copy(&f.upTimer, &c.timer, early)
 		back <- err
 	}()
-	sent, errDown := t.copy(c.Conn, f.up, nil, pool)
+	sent, errDown := t.copy(&c.timer, &f.upTimer, nil)
 	errUp := <-back
 	f.received += received
 	x.sent += sent
 	x.reason = x.endOf(errDown, errUp)
 }
 
-// tunnel is what both directions share.
-type tunnel struct {
-	idle time.Duration
-	over atomic.Bool  // neither direction goes on
-	last atomic.Int64 // when a byte last came from either side, Unix nanoseconds
+// lighten gives back all memory that a tunnel does not need, and returns what
+// the client has sent already.
+func (x *exchange) lighten() (early []byte) {
+	c, f := x.c, &x.f
+	pool := c.listener.shared.buffers
+	early = c.in.bytes()
+	if f.pump.spill != nil {
+		early = f.pump.spill.bytes()
+	}
+	early = c.slim(early)
+	pool.put(f.pump.spill)
+	pool.put(f.in)
+	f.pump.spill, f.in, f.res.Fields = nil, nil, nil
+	c.release()
+	return early
 }
 
-func (t *tunnel) touch() { t.last.Store(time.Now().UnixNano()) }
+// tunnelBuffer is what each direction of an idle tunnel holds, in bytes. A
+// message that is longer borrows a large buffer.
+const tunnelBuffer = 1 << 10
+
+// tunnel is what both directions share.
+type tunnel struct {
+	idle  time.Duration
+	began time.Time
+	pool  *buffers
+	over  atomic.Bool  // neither direction goes on
+	last  atomic.Int64 // when a byte last came from either side, nanoseconds after began
+}
 
 // copy passes bytes from src to dst, those of early first. When src has said
 // everything, dst is told so, and the other direction goes on: a WebSocket may
 // be half closed. Every other end is the end of both.
-func (t *tunnel) copy(dst, src net.Conn, early []byte, pool *buffers) (total int64, err error) {
-	buf := pool.getSmall()
-	defer pool.put(buf)
+//
+// Each direction alone moves src's read deadline and dst's write deadline, until
+// end moves all of them.
+func (t *tunnel) copy(dst, src *deadlines, early []byte) (total int64, err error) {
+	own := make([]byte, tunnelBuffer)
+	var borrowed *buffer
+	defer func() { t.pool.put(borrowed) }()
 	for chunk := early; ; {
 		if len(chunk) > 0 {
-			dst.SetWriteDeadline(time.Now().Add(t.idle))
-			n, err := dst.Write(chunk)
+			n, err := t.write(dst, chunk)
 			total += int64(n)
 			if err != nil {
 				return total, t.end(dst, src, err)
 			}
 		}
-		n, err := t.read(src, buf.b)
-		if err != nil {
-			if half, ok := dst.(interface{ CloseWrite() error }); ok && errors.Is(err, io.EOF) && half.CloseWrite() == nil {
-				return total, nil
-			}
+		into := own
+		switch {
+		case len(chunk) < len(own):
+			t.pool.put(borrowed)
+			borrowed = nil
+		case borrowed == nil:
+			borrowed = t.pool.get(largeBuffer)
+			fallthrough
+		default:
+			into = borrowed.b
+		}
+		n, err := t.read(src, into)
+		chunk = into[:n]
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF) && closeWrite(dst.conn) == nil:
+			return total, nil
+		default:
 			return total, t.end(dst, src, err)
 		}
-		chunk = buf.b[:n]
 	}
 }
 
-// read waits for bytes for as long as either direction is alive.
-func (t *tunnel) read(src net.Conn, p []byte) (int, error) {
-	for {
-		n, err := src.Read(p)
-		if n > 0 {
-			t.touch()
-			return n, nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, err
-		}
-		if t.over.Load() {
-			return 0, net.ErrClosed
-		}
-		quiet := time.Duration(time.Now().UnixNano() - t.last.Load())
-		if quiet >= t.idle {
-			return 0, err
-		}
-		src.SetReadDeadline(time.Now().Add(t.idle - quiet))
-		if t.over.Load() {
-			return 0, net.ErrClosed
-		}
+func closeWrite(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
 	}
+	return half.CloseWrite()
+}
+
+func (t *tunnel) write(dst *deadlines, chunk []byte) (int, error) {
+	dst.writeAfter(t.idle)
+	if t.over.Load() { // after the deadline: see end
+		return 0, net.ErrClosed
+	}
+	return dst.conn.Write(chunk)
+}
+
+// read waits for bytes for as long as either direction is alive. It returns
+// none, and no error, when its own deadline passed and the other direction is
+// busy.
+func (t *tunnel) read(src *deadlines, p []byte) (int, error) {
+	n, err := src.conn.Read(p)
+	if n > 0 {
+		t.last.Store(int64(time.Since(t.began)))
+		return n, nil
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, err
+	}
+	quiet := time.Since(t.began) - time.Duration(t.last.Load())
+	if quiet < t.idle {
+		src.readBy(time.Now().Add(t.idle - quiet))
+		err = nil
+	}
+	if t.over.Load() { // after the deadline: see end
+		return 0, net.ErrClosed
+	}
+	return 0, err
 }
 
 // end wakes the other direction, which then finds that it is over. It says so
-// first and wakes second; a reader sets its deadline first and asks second.
-func (t *tunnel) end(a, b net.Conn, err error) error {
+// first and wakes second; whoever sets a deadline does so first and asks second.
+func (t *tunnel) end(a, b *deadlines, err error) error {
 	t.over.Store(true)
-	a.SetDeadline(longAgo())
-	b.SetDeadline(longAgo())
+	a.conn.SetDeadline(longAgo())
+	b.conn.SetDeadline(longAgo())
 	return err
 }
 
-// endOf says why a tunnel ended; "" when both sides said goodbye.
+// endOf says why a tunnel ended; "" when both sides said goodbye, be it that one
+// of them was gone before it could hear the other's.
 func (x *exchange) endOf(down, up error) string {
+	said := func(err error) bool { return err == nil || errors.Is(err, io.EOF) }
 	switch {
-	case down == nil && up == nil:
+	case said(down) && said(up):
 		return ""
 	case x.f.up.Expired():
 		return reasonExpired
