@@ -268,6 +268,36 @@ func TestNoWorkAfterADrain(t *testing.T) {
 	}
 }
 
+// TestAChangeOfAllTargetsRefusesNobody replaces the only target again and again.
+// Who has looked at the old view finds it draining, and has to look again.
+func TestAChangeOfAllTargetsRefusesNobody(t *testing.T) {
+	for _, change := range []func(*albion.TargetGroup){nil, sockjs} {
+		r := with(group(change, 1))
+		g := r.Group(arn)
+		var wg sync.WaitGroup
+		var stop atomic.Bool
+		for w := range 3 {
+			wg.Go(func() {
+				request := session(fmt.Sprint(w), "xhr")
+				for !stop.Load() {
+					l, ok := g.Choose(request)
+					if !ok {
+						t.Error("no target although one is always registered")
+						return
+					}
+					l.Release()
+				}
+			})
+		}
+		tgs := [][]*albion.TargetGroup{{group(change, 1)}, {group(change, 2)}}
+		for i := range 20_000 {
+			r.Sync(tgs[i%2], used)
+		}
+		stop.Store(true)
+		wg.Wait()
+	}
+}
+
 func TestChooseAllocatesNothing(t *testing.T) {
 	for name, change := range map[string]func(*albion.TargetGroup){"round_robin": nil, "least_outstanding_requests": least} {
 		g := with(group(change, upTo(10)...)).Group(arn)

@@ -36,9 +36,9 @@ func TestWorkIsWhatItsStepsSay(t *testing.T) {
 					count++
 				}
 			},
-			"finish": func(t *rapid.T) {
+			"finish": func(*rapid.T) {
 				if count == 0 {
-					t.Skip("nothing to finish")
+					return
 				}
 				count--
 				same("finish", w.Finish(), draining && !ended && count == 0)
