@@ -2,6 +2,7 @@
   'use strict';
 
   const $ = (id) => document.getElementById(id);
+  const { make, tint, sameDay, dayName, messageItem, pendingItem, personItem, roomItem } = window.ChatItems;
   const query = new URLSearchParams(location.search);
   const given = document.documentElement.dataset;
 
@@ -10,7 +11,6 @@
   const SILENT = 45000;           // ms without a word before the line counts as dead
   const UNANSWERED = 12000;       // ms: the server itself gives up after five seconds
   const RESEND_FOR = 100000;      // ms: less than the two minutes in which the server knows a ref again
-  const GROUP = 5 * 60 * 1000;    // ms between messages of one person under one name
   const TRANSPORT_NAMES = { 'websocket': 'WebSocket', 'xhr-streaming': 'XHR streaming', 'xhr': 'XHR polling' };
 
   /* ---------- where the chat is ---------- */
@@ -317,73 +317,7 @@
     sendNext();
   };
 
-  /* ---------- painting: text only, never markup ---------- */
-
-  const make = (tag, className, text) => {
-    const el = document.createElement(tag);
-    if (className) el.className = className;
-    if (text !== undefined) el.textContent = text;
-    return el;
-  };
-
-  const tint = (id) => 'tint-' + (parseInt(String(id).slice(0, 4), 16) || 0) % 8;
-  const avatar = (id, name) => { const a = make('span', 'avatar ' + tint(id), [...name][0].toUpperCase()); a.setAttribute('aria-hidden', 'true'); return a; };
-  const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  const sameDay = (a, b) => new Date(a).toDateString() === new Date(b).toDateString();
-  const dayName = (ms) => {
-    if (sameDay(ms, Date.now())) return 'Today';
-    if (sameDay(ms, Date.now() - 86400000)) return 'Yesterday';
-    return new Date(ms).toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
-  };
-
-  // Links are made of the text itself, and only http and https ones.
-  const linked = (el, text) => {
-    let from = 0;
-    for (const found of text.matchAll(/https?:\/\/[^\s<>"']+/g)) {
-      const address = found[0].replace(/[.,;:!?)\]]+$/, '');
-      if (!URL.canParse(address)) continue;
-      el.append(text.slice(from, found.index));
-      const a = make('a', '', address);
-      a.href = address;
-      a.target = '_blank';
-      a.rel = 'noopener noreferrer nofollow';
-      el.append(a);
-      from = found.index + address.length;
-    }
-    el.append(text.slice(from));
-  };
-
-  const timeTag = (ms) => {
-    const t = make('time', '', clock(ms));
-    t.dateTime = new Date(ms).toISOString();
-    t.title = new Date(ms).toLocaleString();
-    return t;
-  };
-
-  const messageItem = (m, before) => {
-    if (m.system) {
-      const li = make('li', 'system');
-      li.append(make('span', '', m.text), ' ', timeTag(m.time));
-      return li;
-    }
-    const mine = m.from === me.id;
-    const follows = before && !before.system && before.from === m.from && before.name === m.name && m.time - before.time < GROUP && sameDay(before.time, m.time);
-    const li = make('li', `said ${mine ? 'mine' : 'theirs'}${follows ? ' follows' : ''} ${tint(m.from)}`);
-    if (m.id) li.dataset.id = m.id;
-    li.dataset.from = m.from;
-    if (!mine) li.append(avatar(m.from, m.name));
-    const body = make('div', 'body');
-    const head = make('p', 'head');
-    head.append(make('b', 'name', m.name), ' ');
-    if (m.time) head.append(timeTag(m.time));
-    if (follows) head.classList.add('hush');
-    const text = make('p', 'text');
-    text.dir = 'auto';
-    linked(text, m.text);
-    body.append(head, text);
-    li.append(body);
-    return li;
-  };
+  /* ---------- painting ---------- */
 
   const paintQuiet = () => { const quiet = $('messages').querySelector('.said') === null; $('quiet').hidden = !quiet; };
 
@@ -404,7 +338,7 @@
     if (!before || !sameDay(before.time, m.time)) list.insertBefore(make('li', 'day', dayName(m.time)), anchor);
     const divides = m.id && m.id === room.divider;
     if (divides) list.insertBefore(make('li', 'new', 'New'), anchor);
-    list.insertBefore(messageItem(m, divides ? null : before), anchor);
+    list.insertBefore(messageItem(m, divides ? null : before, me.id), anchor);
   };
 
   const paintAll = () => {
@@ -422,21 +356,7 @@
     const stick = nearBottom();
     list.querySelectorAll('.pending').forEach((li) => li.remove());
     outbox.filter((p) => p.room === here).forEach((p) => {
-      const li = make('li', 'said mine pending' + (p.failed ? ' failed' : ''));
-      const body = make('div', 'body');
-      const text = make('p', 'text', p.text);
-      text.dir = 'auto';
-      body.append(text);
-      if (p.failed) {
-        const again = make('button', 'quiet', 'Not sent. Send again');
-        again.type = 'button';
-        again.addEventListener('click', () => { outbox = outbox.filter((o) => o !== p); post(p.text); });
-        body.append(again);
-      } else {
-        body.append(make('p', 'hush', 'Being sent'));
-      }
-      li.append(body);
-      list.append(li);
+      list.append(pendingItem(p, () => { outbox = outbox.filter((o) => o !== p); post(p.text); }));
     });
     paintQuiet();
     if (stick) toBottom();
@@ -478,34 +398,13 @@
     if (!room) return;
     const people = [...room.people].map(([id, name]) => ({ id, name })).sort((a, b) => a.name.localeCompare(b.name));
     $('people-count').textContent = people.length;
-    $('people').replaceChildren(...people.map((p) => {
-      const li = make('li');
-      li.dataset.name = p.name;
-      const name = make('span', 'name', p.name);
-      li.append(avatar(p.id, p.name), name);
-      if (p.id === me.id) li.append(make('small', '', 'you'));
-      return li;
-    }));
-  };
-
-  const roomItem = (name, count, unread, onclick) => {
-    const li = make('li');
-    const b = make('button', name === here ? 'here' : '');
-    b.type = 'button';
-    if (name === here) b.setAttribute('aria-current', 'true');
-    b.append(make('span', 'hash', '#'), make('span', 'label', name));
-    if (unread) { const u = make('b', 'badge', unread > 99 ? '99+' : unread); u.append(make('span', 'hush', ' unread')); b.append(u); }
-    else if (count !== null) { const c = make('small', '', count); c.append(make('span', 'hush', count === 1 ? ' person' : ' people')); b.append(c); }
-    b.addEventListener('click', onclick);
-    li.dataset.room = name;
-    li.append(b);
-    return li;
+    $('people').replaceChildren(...people.map((p) => personItem(p, p.id === me.id)));
   };
 
   const paintRooms = () => {
-    $('rooms').replaceChildren(...[...rooms.values()].map((r) => roomItem(r.name, r.joined ? r.people.size : null, r.unread, () => { show(r.name); drawer(null); })));
+    $('rooms').replaceChildren(...[...rooms.values()].map((r) => roomItem(r.name, r.name === here, r.joined ? r.people.size : null, r.unread, () => { show(r.name); drawer(null); })));
     const others = open.filter((o) => !rooms.has(o.room));
-    $('others').replaceChildren(...others.map((o) => roomItem(o.room, o.people, 0, () => { enter(o.room); drawer(null); })));
+    $('others').replaceChildren(...others.map((o) => roomItem(o.room, false, o.people, 0, () => { enter(o.room); drawer(null); })));
     $('others-title').hidden = others.length === 0;
     $('another').disabled = rooms.size >= limits.rooms;
   };

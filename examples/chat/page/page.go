@@ -24,7 +24,7 @@ import (
 
 // files is written by the compiler only.
 //
-//go:embed index.html chat.css chat.js sockjs.js icon.svg
+//go:embed index.html chat.css chat.js items.js sockjs.js icon.svg
 var files embed.FS
 
 // Config says how the page finds the chat.

@@ -27,7 +27,7 @@ func ask(t *testing.T, c page.Config, method, path string, head map[string]strin
 
 func TestFiles(t *testing.T) {
 	for path, kind := range map[string]string{
-		"/": "text/html", "/chat.css": "text/css", "/chat.js": "text/javascript", "/sockjs.js": "text/javascript", "/icon.svg": "image/svg+xml",
+		"/": "text/html", "/chat.css": "text/css", "/chat.js": "text/javascript", "/items.js": "text/javascript", "/sockjs.js": "text/javascript", "/icon.svg": "image/svg+xml",
 	} {
 		w := ask(t, page.Config{Prefix: "/chat"}, http.MethodGet, path, nil)
 		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || w.Body.Len() == 0 {
@@ -73,7 +73,7 @@ func TestPolicyAllowsNothingInline(t *testing.T) {
 
 // What others wrote goes into the page as text.
 func TestScriptsWriteNoMarkup(t *testing.T) {
-	for _, path := range []string{"/chat.js", "/sockjs.js"} {
+	for _, path := range []string{"/chat.js", "/items.js", "/sockjs.js"} {
 		body := ask(t, page.Config{Prefix: "/chat"}, http.MethodGet, path, nil).Body.String()
 		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function`).FindString(body); found != "" {
 			t.Errorf("%s uses %s", path, found)
