@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -18,19 +19,20 @@ type compiled struct {
 	listener  *albion.Listener
 	addresses []netip.Addr // empty: all
 	view      *proxy.View
-	ring      *keyring.Ring // of an HTTPS listener
+	tls       *tls.Config // of an HTTPS listener
 	filter    filter
 }
 
-// compile turns every listener of s into what serves it.
-func (e *Edge) compile(s *albion.State) (map[albion.ARN]*compiled, error) {
+// compile turns every listener of s into what serves it. It changes nothing: the
+// logs in plan that are new have not begun.
+func (e *Edge) compile(s *albion.State, plan logPlan) (map[albion.ARN]*compiled, error) {
 	rules := map[albion.ARN][]*albion.Rule{}
 	for r := range s.Rules.All() {
 		rules[r.Listener] = append(rules[r.Listener], r)
 	}
 	all := map[albion.ARN]*compiled{}
 	for l := range s.Listeners.All() {
-		c, err := e.compileListener(s, l, rules[l.ARN])
+		c, err := e.compileListener(s, l, rules[l.ARN], plan)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.ARN, err)
 		}
@@ -39,7 +41,7 @@ func (e *Edge) compile(s *albion.State) (map[albion.ARN]*compiled, error) {
 	return all, nil
 }
 
-func (e *Edge) compileListener(s *albion.State, l *albion.Listener, rules []*albion.Rule) (*compiled, error) {
+func (e *Edge) compileListener(s *albion.State, l *albion.Listener, rules []*albion.Rule, plan logPlan) (*compiled, error) {
 	lb, ok := s.LoadBalancers.Get(string(l.LoadBalancer))
 	if !ok {
 		return nil, fmt.Errorf("no load balancer %s", l.LoadBalancer)
@@ -50,7 +52,11 @@ func (e *Edge) compileListener(s *albion.State, l *albion.Listener, rules []*alb
 	}
 	c := &compiled{listener: l, addresses: slices.Clone(lb.Addresses), filter: newFilter(s, lb, l.Port)}
 	if l.Protocol == albion.HTTPS {
-		if c.ring, err = e.keys.Compile(s, l); err != nil {
+		ring, err := e.keys.Compile(s, l)
+		if err != nil {
+			return nil, err
+		}
+		if c.tls, err = e.keys.Config(l.SSLPolicy, func() *keyring.Ring { return ring }); err != nil {
 			return nil, err
 		}
 	}
@@ -60,7 +66,7 @@ func (e *Edge) compileListener(s *albion.State, l *albion.Listener, rules []*alb
 		Limits:     h1.Limits{DropInvalid: lb.Attributes.DropInvalidHeaders},
 		Routes:     table,
 		Groups:     map[albion.ARN]*target.Group{},
-		Log:        e.accessLog(lb.AccessLog),
+		Log:        e.accessLog(plan, lb.AccessLog),
 	}
 	for arn := range groupsOfListener(s, l.ARN) {
 		if c.view.Groups[arn] = e.targets.Group(arn); c.view.Groups[arn] == nil {

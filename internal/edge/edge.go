@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -37,13 +36,16 @@ type Edge struct {
 	shared  *proxy.Shared
 	clients atomic.Int64
 
-	mu      sync.Mutex // guards what follows; held while a State is applied
-	ctx     context.Context
-	stopped bool
-	state   *albion.State
-	ports   map[albion.ARN]*port
-	logs    map[string]*logFile
-	tasks   sync.WaitGroup // goroutines of ports, drains and logs
+	hard  context.Context // ends when Grace is over
+	cut   context.CancelFunc
+	tasks sync.WaitGroup // goroutines of ports and drains
+
+	mu       sync.Mutex // guards what follows; held while a State is applied
+	stopped  bool
+	state    *albion.State
+	ports    map[albion.ARN]*port
+	retiring map[*port]struct{} // whose listener is gone, with connections left
+	logs     map[string]*logFile
 }
 
 // New makes an Edge that does nothing yet.
@@ -61,15 +63,16 @@ func New(cfg Config) *Edge {
 		cfg.Stdout = io.Discard
 	}
 	e := &Edge{
-		cfg:     cfg,
-		targets: target.New(target.Config{StickinessKey: cfg.StickinessKey, Log: cfg.Log}),
-		keys:    keyring.New(keyring.Config{}),
-		shared:  proxy.NewShared(),
-		state:   &albion.State{},
-		ports:   map[albion.ARN]*port{},
-		logs:    map[string]*logFile{},
-		ctx:     context.Background(),
+		cfg:      cfg,
+		targets:  target.New(target.Config{StickinessKey: cfg.StickinessKey, Log: cfg.Log}),
+		keys:     keyring.New(keyring.Config{}),
+		shared:   proxy.NewShared(),
+		state:    &albion.State{},
+		ports:    map[albion.ARN]*port{},
+		retiring: map[*port]struct{}{},
+		logs:     map[string]*logFile{},
 	}
+	e.hard, e.cut = context.WithCancel(context.Background())
 	e.checker = health.New(health.Config{Report: e.targets.Report, Log: cfg.Log})
 	return e
 }
@@ -109,7 +112,8 @@ func (e *Edge) Run(ctx context.Context) error {
 	return err
 }
 
-// drain ends every listener, then the logs that their last lines went to.
+// drain ends every listener within Grace, then the logs that their last lines
+// went to.
 func (e *Edge) drain() {
 	e.mu.Lock()
 	e.stopped = true
@@ -118,10 +122,14 @@ func (e *Edge) drain() {
 		delete(e.ports, arn)
 	}
 	e.mu.Unlock()
+	// Listeners that went earlier may have been given more time than Grace.
+	over := time.AfterFunc(e.cfg.Grace, e.cut)
+	defer over.Stop()
 	e.tasks.Wait()
-	for _, l := range e.logs {
-		l.stop()
-	}
+	e.cut()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.endLogs()
 }
 
 // Apply makes s what is served. An error says that s could not be compiled, and
@@ -136,7 +144,8 @@ func (e *Edge) Apply(s *albion.State) error {
 	// that no request in between finds its group empty.
 	groups, used := groupsOf(s), usedGroups(s)
 	e.targets.Sync(append(groupsOf(s), missingFrom(s, e.state)...), union(used, usedGroups(e.state)))
-	next, err := e.compile(s)
+	plan := logPlan{}
+	next, err := e.compile(s, plan)
 	if err != nil {
 		e.targets.Sync(groupsOf(e.state), usedGroups(e.state))
 		return fmt.Errorf("edge: %w", err)
@@ -145,15 +154,15 @@ func (e *Edge) Apply(s *albion.State) error {
 	e.state = s
 	e.targets.Sync(groups, used)
 	e.checker.Sync(inUse(groups, used))
-	e.endLogs()
+	e.beginLogs(plan)
 	return nil
 }
 
-// swap replaces what each listener does, opens what is new and retires what is
-// gone.
+// swap replaces what each listener does, and where; all that is closed is closed
+// before anything is opened, since one listener may take another's port.
 func (e *Edge) swap(next map[albion.ARN]*compiled) {
 	for arn, p := range e.ports {
-		if c, ok := next[arn]; !ok || !p.sameSockets(c) {
+		if c, ok := next[arn]; !ok || c.listener.Protocol != p.now.Load().listener.Protocol {
 			e.retire(p, drainTime(e.state, arn))
 			delete(e.ports, arn)
 		}
@@ -161,11 +170,13 @@ func (e *Edge) swap(next map[albion.ARN]*compiled) {
 	for arn, c := range next {
 		p := e.ports[arn]
 		if p == nil {
-			p = newPort(e, c)
+			p = newPort(e)
 			e.ports[arn] = p
 		}
 		p.set(c)
-		p.open()
+	}
+	for _, p := range e.ports {
+		p.listen()
 	}
 }
 
@@ -174,18 +185,23 @@ func (e *Edge) reopen() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range e.ports {
-		p.open()
+		p.listen()
 	}
 }
 
 // retire closes a port's sockets at once and ends its connections in the
 // background.
 func (e *Edge) retire(p *port, grace time.Duration) {
-	p.closeSockets()
+	p.close()
+	e.retiring[p] = struct{}{}
 	e.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		ctx, cancel := context.WithTimeout(e.hard, grace)
 		defer cancel()
 		p.live.Drain(ctx)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.retiring, p)
+		e.endLogs()
 	})
 }
 
@@ -199,10 +215,4 @@ func drainTime(s *albion.State, listener albion.ARN) time.Duration {
 		}
 	}
 	return longest
-}
-
-// tlsConfig is split from compile because it outlives one State: tickets stay
-// good as long as the policy does.
-func (e *Edge) tlsConfig(p *port, policy string) (*tls.Config, error) {
-	return e.keys.Config(policy, p.ring.Load)
 }

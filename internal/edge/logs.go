@@ -11,9 +11,71 @@ import (
 type logFile struct {
 	log    *accesslog.Log
 	config albion.AccessLog
-	cancel context.CancelFunc
+	cancel context.CancelFunc // nil until it has begun
 	done   chan struct{}
-	needed bool // by the State that is being applied
+}
+
+// logPlan is the logs that a State wants, by file.
+type logPlan map[string]*logFile
+
+// accessLog returns the log for a load balancer's setting: the one that is
+// running with just these settings, or a new one that beginLogs begins. Load
+// balancers with the same file share it, with the settings of the first. nil:
+// none.
+func (e *Edge) accessLog(plan logPlan, a albion.AccessLog) *accesslog.Log {
+	if a.File == "" {
+		return nil
+	}
+	l := plan[a.File]
+	if l == nil {
+		if l = e.logs[a.File]; l == nil || l.config != a {
+			l = e.newLog(a)
+		}
+		plan[a.File] = l
+	}
+	return l.log
+}
+
+func (e *Edge) newLog(a albion.AccessLog) *logFile {
+	return &logFile{
+		config: a,
+		done:   make(chan struct{}),
+		log: accesslog.New(accesslog.Config{
+			File: a.File, MaxSize: a.MaxSize, Keep: a.Keep, Stdout: e.cfg.Stdout, Logger: e.cfg.Log,
+		}),
+	}
+}
+
+// beginLogs begins what is new in plan, once every listener writes to it. A file
+// belongs to one log at a time: the old one writes its last lines and closes it
+// before the new one, which keeps what it is given meanwhile, opens it.
+func (e *Edge) beginLogs(plan logPlan) {
+	for file, l := range plan {
+		old := e.logs[file]
+		if old == l {
+			continue
+		}
+		if old != nil {
+			for p := range e.retiring {
+				p.moveLog(old.log, l.log)
+			}
+			old.stop()
+		}
+		e.logs[file] = l
+		e.run(l)
+	}
+	e.endLogs()
+}
+
+func (e *Edge) run(l *logFile) {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.cancel = cancel
+	go func() { // joined by stop
+		defer close(l.done)
+		if err := l.log.Run(ctx); err != nil {
+			e.cfg.Log.Error("access log stopped", "file", l.config.File, "error", err.Error())
+		}
+	}()
 }
 
 // stop writes the last lines.
@@ -22,46 +84,20 @@ func (l *logFile) stop() {
 	<-l.done
 }
 
-// accessLog returns the log for a load balancer's setting, begun when it is
-// asked for first; load balancers with the same file share it. nil: none.
-func (e *Edge) accessLog(a albion.AccessLog) *accesslog.Log {
-	if a.File == "" {
-		return nil
-	}
-	l := e.logs[a.File]
-	if l == nil {
-		l = e.beginLog(a)
-		e.logs[a.File] = l
-	}
-	l.needed = true
-	return l.log
-}
-
-func (e *Edge) beginLog(a albion.AccessLog) *logFile {
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &logFile{
-		log: accesslog.New(accesslog.Config{
-			File: a.File, MaxSize: a.MaxSize, Keep: a.Keep, Stdout: e.cfg.Stdout, Logger: e.cfg.Log,
-		}),
-		config: a, cancel: cancel, done: make(chan struct{}),
-	}
-	go func() { // joined by stop
-		defer close(l.done)
-		if err := l.log.Run(ctx); err != nil {
-			e.cfg.Log.Error("access log stopped", "file", a.File, "error", err.Error())
-		}
-	}()
-	return l
-}
-
 // endLogs ends the logs that nothing writes to any more.
 func (e *Edge) endLogs() {
+	used := map[*accesslog.Log]bool{}
+	for _, p := range e.ports {
+		used[p.now.Load().view.Log] = true
+	}
+	for p := range e.retiring {
+		used[p.now.Load().view.Log] = true
+	}
 	for file, l := range e.logs {
-		if !l.needed {
+		if !used[l.log] {
 			l.stop()
 			delete(e.logs, file)
 		}
-		l.needed = false
 	}
 }
 

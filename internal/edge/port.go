@@ -1,8 +1,8 @@
 package edge
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,75 +14,87 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/albion-lb/albion"
-	"github.com/albion-lb/albion/internal/keyring"
+	"github.com/albion-lb/albion/internal/accesslog"
 	"github.com/albion-lb/albion/internal/proxy"
 )
 
 // port is a listener's sockets and the connections that came in by them.
 type port struct {
-	edge    *Edge
-	live    *proxy.Listener
-	ring    atomic.Pointer[keyring.Ring]
-	tls     atomic.Pointer[tls.Config]
-	policy  string // that tls was made for; guarded by Edge.mu, as all below
-	now     atomic.Pointer[compiled]
+	edge   *Edge
+	live   *proxy.Listener
+	now    atomic.Pointer[compiled]
+	ctx    context.Context // ends with the port: no more handshakes
+	cancel context.CancelFunc
+
+	// Guarded by Edge.mu.
 	sockets map[netip.AddrPort]net.Listener
 	problem error // why some socket is not open
 
 	handshakes, handshakesFailed, refused atomic.Uint64
 }
 
-func newPort(e *Edge, c *compiled) *port {
-	return &port{edge: e, live: proxy.NewListener(e.shared), sockets: map[netip.AddrPort]net.Listener{}}
+func newPort(e *Edge) *port {
+	p := &port{edge: e, live: proxy.NewListener(e.shared), sockets: map[netip.AddrPort]net.Listener{}}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
 }
 
-// sameSockets says that c listens exactly where this port does.
-func (p *port) sameSockets(c *compiled) bool {
-	now := p.now.Load()
-	return now.listener.Port == c.listener.Port && now.listener.Protocol == c.listener.Protocol &&
-		slices.Equal(now.addresses, c.addresses)
-}
-
-// set makes c apply to every connection and request that begins from now on.
+// set makes c apply to every connection and request that begins from now on, and
+// closes the sockets that c does not have. Connections that came in by those
+// stay.
 func (p *port) set(c *compiled) {
-	if c.ring != nil {
-		p.ring.Store(c.ring)
-		if p.policy != c.listener.SSLPolicy {
-			config, err := p.edge.tlsConfig(p, c.listener.SSLPolicy)
-			if err != nil {
-				p.problem = err
-				return
-			}
-			p.policy = c.listener.SSLPolicy
-			p.tls.Store(config)
-		}
-	}
 	p.now.Store(c)
 	p.live.Set(c.view)
+	places := p.places()
+	for at, socket := range p.sockets {
+		if !slices.Contains(places, at) {
+			socket.Close()
+			delete(p.sockets, at)
+		}
+	}
 }
 
-// open opens the sockets that are not open yet.
-func (p *port) open() {
-	if p.now.Load() == nil {
+// moveLog makes the port write its lines to another log.
+func (p *port) moveLog(from, to *accesslog.Log) {
+	c := *p.now.Load()
+	if c.view.Log != from {
 		return
 	}
+	view := *c.view
+	view.Log = to
+	c.view = &view
+	p.now.Store(&c)
+	p.live.Set(&view)
+}
+
+// listen opens the sockets that are not open yet.
+func (p *port) listen() {
 	before := p.problem
 	p.problem = nil
 	for _, at := range p.places() {
 		if p.sockets[at] != nil {
 			continue
 		}
-		socket, err := p.listen(at)
+		socket, err := listen(at)
 		if err != nil {
-			p.problem = explain(at, err)
+			p.problem = cmp.Or(p.problem, explain(at, err))
 			continue
 		}
 		p.sockets[at] = socket
 		p.edge.tasks.Go(func() { p.accept(socket) })
 	}
-	if p.problem != nil && (before == nil || before.Error() != p.problem.Error()) {
-		p.edge.cfg.Log.Error("listener cannot serve", "listener", string(p.now.Load().listener.ARN), "problem", p.problem.Error())
+	p.report(before)
+}
+
+// report tells the operator when a listener begins to fail, and when it serves
+// again.
+func (p *port) report(before error) {
+	log, name := p.edge.cfg.Log, string(p.now.Load().listener.ARN)
+	switch {
+	case p.problem == nil && before != nil:
+		log.Info("listener serves again", "listener", name)
+	case p.problem != nil && (before == nil || before.Error() != p.problem.Error()):
+		log.Error("listener cannot serve", "listener", name, "problem", p.problem.Error())
 	}
 }
 
@@ -99,7 +111,7 @@ func (p *port) places() []netip.AddrPort {
 	return all
 }
 
-func (p *port) listen(at netip.AddrPort) (net.Listener, error) {
+func listen(at netip.AddrPort) (net.Listener, error) {
 	address := ":" + strconv.Itoa(int(at.Port()))
 	if at.Addr().IsValid() {
 		address = at.String()
@@ -127,8 +139,9 @@ func explain(at netip.AddrPort, err error) error {
 	return fmt.Errorf("%s cannot be opened: %w", where, err)
 }
 
-// closeSockets stops accepting; what was accepted goes on.
-func (p *port) closeSockets() {
+// close stops accepting and shaking hands; who is in already goes on.
+func (p *port) close() {
+	p.cancel()
 	for at, socket := range p.sockets {
 		socket.Close()
 		delete(p.sockets, at)
@@ -147,38 +160,53 @@ func (p *port) accept(socket net.Listener) {
 			// Out of files or memory: others need a moment to give some back.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			p.edge.cfg.Log.Warn("accepting a connection failed", "error", err.Error())
-			time.Sleep(pause)
+			p.rest(pause)
 			continue
 		}
 		pause = 0
-		p.edge.tasks.Go(func() { p.serve(raw) })
+		p.admit(raw)
 	}
 }
 
-// serve owns an accepted connection until it is closed.
-func (p *port) serve(raw net.Conn) {
-	remote := addrPort(raw.RemoteAddr())
-	c := p.now.Load()
-	if !c.filter.allows(remote.Addr()) || p.edge.clients.Add(1) > int64(p.edge.cfg.MaxConnections) {
-		p.refuse(c, raw, remote.Addr())
+// rest waits, unless the port closes.
+func (p *port) rest(pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.ctx.Done():
+	}
+}
+
+// admit serves a connection, or resets it when it may not be here: for its
+// address, or because there are too many.
+func (p *port) admit(raw net.Conn) {
+	c, remote, e := p.now.Load(), addrPort(raw.RemoteAddr()), p.edge
+	if !c.filter.allows(remote.Addr()) {
+		p.refuse(raw)
 		return
 	}
-	defer p.edge.clients.Add(-1)
-	client := proxy.Client{Conn: raw, Remote: remote, Local: addrPort(raw.LocalAddr())}
-	if c.listener.Protocol == albion.HTTPS {
-		if !p.shake(&client) {
-			raw.Close()
-			return
-		}
+	if e.clients.Add(1) > int64(e.cfg.MaxConnections) {
+		e.clients.Add(-1)
+		p.refuse(raw)
+		return
+	}
+	e.tasks.Go(func() {
+		defer e.clients.Add(-1)
+		p.serve(c, proxy.Client{Conn: raw, Remote: remote, Local: addrPort(raw.LocalAddr())})
+	})
+}
+
+// serve owns an accepted connection until it is closed.
+func (p *port) serve(c *compiled, client proxy.Client) {
+	if c.tls != nil && !p.shake(c.tls, &client) {
+		client.Conn.Close()
+		return
 	}
 	p.live.Serve(client)
 }
 
-// refuse resets a connection that may not be here.
-func (p *port) refuse(c *compiled, raw net.Conn, from netip.Addr) {
-	if c.filter.allows(from) {
-		p.edge.clients.Add(-1)
-	}
+func (p *port) refuse(raw net.Conn) {
 	p.refused.Add(1)
 	if tcp, ok := raw.(*net.TCPConn); ok {
 		tcp.SetLinger(0)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -19,8 +20,11 @@ func (e *Edge) Seen() albion.Seen {
 		if p.problem != nil {
 			l.Problem = p.problem.Error()
 		}
-		for _, socket := range p.sockets {
-			l.Address = socket.Addr().String()
+		for _, at := range p.places() {
+			if socket := p.sockets[at]; socket != nil {
+				l.Address = socket.Addr().String()
+				break
+			}
 		}
 		seen.Listeners = append(seen.Listeners, l)
 	}
@@ -34,10 +38,11 @@ func (e *Edge) Metrics() []albion.Metric {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var all []albion.Metric
-	for _, p := range e.ports {
-		all = append(all, p.metrics()...)
+	for _, arn := range slices.Sorted(maps.Keys(e.ports)) {
+		all = append(all, e.ports[arn].metrics()...)
 	}
-	for file, l := range e.logs {
+	for _, file := range slices.Sorted(maps.Keys(e.logs)) {
+		l := e.logs[file]
 		all = append(all, count("albion_access_log_dropped_total", "Access log lines that could not be written in time.",
 			l.log.Dropped(), albion.Label{Name: "file", Value: file}))
 	}
@@ -46,9 +51,6 @@ func (e *Edge) Metrics() []albion.Metric {
 
 func (p *port) metrics() []albion.Metric {
 	c, m := p.now.Load(), &p.live.Metrics
-	if c == nil {
-		return nil
-	}
 	labels := []albion.Label{
 		{Name: "load_balancer", Value: c.view.LoadBalancer},
 		{Name: "port", Value: strconv.Itoa(int(c.listener.Port))},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -41,10 +42,10 @@ func (w *witness) SetLinger(seconds int) error {
 
 // shake does the TLS handshake and puts its result in place of the raw
 // connection. False: there was none, and the client knows why.
-func (p *port) shake(client *proxy.Client) bool {
+func (p *port) shake(config *tls.Config, client *proxy.Client) bool {
 	w := &witness{Conn: client.Conn}
-	secure := tls.Server(w, p.tls.Load())
-	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	secure := tls.Server(w, config)
+	ctx, cancel := context.WithTimeout(p.ctx, handshakeTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		p.handshakesFailed.Add(1)
@@ -74,7 +75,17 @@ func scold(raw net.Conn, err error) {
 	}
 	switch string(bad.RecordHeader[:4]) {
 	case "GET ", "HEAD", "POST", "PUT ", "OPTI":
-		raw.SetWriteDeadline(time.Now().Add(time.Second))
-		raw.Write([]byte("HTTP/1.1 400 Bad Request\r\nServer: albion\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use https:// in the address.\n"))
+		raw.SetDeadline(time.Now().Add(time.Second))
+		if _, err := io.WriteString(raw, hint); err != nil {
+			return
+		}
+		// Closing with bytes unread would reset the connection, and the hint could be
+		// lost with it.
+		if tcp, ok := raw.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
+			io.CopyN(io.Discard, raw, 64<<10)
+		}
 	}
 }
+
+const hint = "HTTP/1.1 400 Bad Request\r\nServer: albion\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
+	"This port speaks HTTPS: use https:// in the address.\n"
