@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 
@@ -69,7 +70,7 @@ func openStore(dir string) (*store.Store, error) {
 	case err == nil:
 		return s, nil
 	case errors.Is(err, store.ErrLocked):
-		return nil, fmt.Errorf("%w (--data)", err)
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "store: ") + " with --data")
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("the data folder %s may not be used by this user (%w): run this as its owner, or choose another folder with --data", dir, cause(err))
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EROFS):

@@ -165,7 +165,7 @@ func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet fu
 	s.ending = func(clients int) { g.sayEnding(clients, o.grace) }
 	return s.run(ctx, func(ctx context.Context) error {
 		if err := s.problems(); err != nil {
-			return err
+			return fmt.Errorf("%w\n--http-port and --https-port choose other ports", err)
 		}
 		s.level.Set(level)
 		greet(s)
