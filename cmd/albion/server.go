@@ -130,13 +130,16 @@ func stickinessKey(ctx context.Context, s *store.Store) ([]byte, error) {
 
 // run serves until ctx ends, drains, and closes everything. during runs once the
 // State as it was at the start is live; its context ends when serving does, and
-// its error ends serving.
+// its error ends serving. The operator's ways in are the last to close.
 func (s *server) run(ctx context.Context, during func(context.Context) error) error {
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// Who drains wants to be watched: the operator's ways in outlive the rest.
 	drained, last := context.WithCancel(context.WithoutCancel(ctx))
 	defer last()
+	// It is said who is waited for before they are sent away.
+	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
+	defer drain()
 	var parts, waysIn sync.WaitGroup
 	start := func(group *sync.WaitGroup, until context.Context, name string, part func(context.Context) error) {
 		group.Go(func() {
@@ -148,7 +151,7 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 	if err := s.edge.Apply(s.store.State()); err != nil {
 		return errors.Join(err, s.closeUnused())
 	}
-	start(&parts, work, "edge", s.edge.Run)
+	start(&parts, serving, "edge", s.edge.Run)
 	start(&parts, work, "state", s.follow)
 	start(&parts, work, "renewals", s.renew)
 	start(&waysIn, drained, "operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
@@ -162,6 +165,7 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 	if ctx.Err() != nil && s.ending != nil {
 		s.ending(s.clients())
 	}
+	drain()
 	parts.Wait()
 	last()
 	waysIn.Wait()
