@@ -2,8 +2,6 @@ package health
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -89,23 +87,12 @@ func reason(r Result) (albion.HealthReason, string) {
 	return albion.ReasonFailed, "Health checks failed"
 }
 
-// matches says whether a status is one of a Matcher's: codes and ranges of them,
-// "200-299,301". An empty Matcher is ALB's default, 200; what cannot be read
-// matches nothing.
+// matches says whether a status is one of a Matcher's. An empty Matcher is ALB's
+// default, 200; what albion.ParseMatcher does not read matches nothing.
 func matches(matcher string, status int) bool {
 	if matcher == "" {
 		return status == 200
 	}
-	for part := range strings.SplitSeq(matcher, ",") {
-		low, high, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		if !isRange {
-			high = low
-		}
-		from, errFrom := strconv.Atoi(low)
-		to, errTo := strconv.Atoi(high)
-		if errFrom == nil && errTo == nil && 0 < from && from <= status && status <= to {
-			return true
-		}
-	}
-	return false
+	m, err := albion.ParseMatcher(matcher)
+	return err == nil && m.Match(status)
 }
