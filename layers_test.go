@@ -49,6 +49,8 @@ var layers = map[string][]string{
 	"examples/chat/room":    {"sockjs", "examples/chat/page"},
 	"examples/chat/cluster": {"examples/chat/room"},
 	"examples/chat":         {"examples/chat/room", "examples/chat/cluster"},
+	// A client for tests, of the chat and of what stands in front of it.
+	"examples/chat/chattest": {"examples/chat/room"},
 
 	// The only place that knows both planes.
 	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/config", "internal/admin", "examples/chat/room"},
