@@ -274,9 +274,11 @@ func (x *exchange) settle() {
 		x.keep = x.keep && p.intact()
 		return
 	}
-	x.c.in.r += p.pending
-	x.f.received += int64(p.pending)
-	p.pending = 0
+	if p.pending > 0 {
+		x.c.in.r += p.pending
+		x.f.received += int64(p.pending)
+		p.pending = 0
+	}
 }
 
 // endForward gives the target's connection back, or closes it when anything

@@ -77,6 +77,7 @@ func (p *pump) start(x *exchange, rest bool) {
 	p.started = true
 	p.done = make(chan struct{})
 	x.c.in.r += p.pending
+	x.f.received += int64(p.pending)
 	p.pending = 0
 	if !rest {
 		p.makeRoom(x.c)
