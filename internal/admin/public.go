@@ -28,7 +28,7 @@ func (s *Service) healthz(w http.ResponseWriter, _ *http.Request) {
 	problems := []string{}
 	for _, l := range s.Status().Listeners {
 		if l.State != "serving" {
-			problems = append(problems, "listener "+l.Name+": "+l.State+" "+l.Problem)
+			problems = append(problems, describeProblem(l))
 		}
 	}
 	status, word := http.StatusOK, "ok"
@@ -36,6 +36,14 @@ func (s *Service) healthz(w http.ResponseWriter, _ *http.Request) {
 		status, word = http.StatusServiceUnavailable, "failed"
 	}
 	write(w, status, map[string]any{"status": word, "problems": problems})
+}
+
+func describeProblem(l Listener) string {
+	text := "listener " + l.Name + ": " + l.State
+	if l.Problem != "" {
+		text += ": " + l.Problem
+	}
+	return text
 }
 
 // collector shows our own counts to Prometheus.
