@@ -10,20 +10,29 @@ import (
 	"github.com/albion-lb/albion/internal/config"
 )
 
-func manual(t *testing.T) string {
+func manual(t *testing.T) string { return document(t, "docs/configuration.md") }
+
+func document(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile("../../docs/configuration.md")
+	data, err := os.ReadFile("../../" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return strings.ReplaceAll(string(data), "\r\n", "\n")
 }
 
-func TestTheExamplesOfTheManualAreValid(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(manual(t), -1)
-	if len(blocks) < 5 {
-		t.Fatalf("%d examples", len(blocks))
+func TestTheExamplesOfTheDocumentsAreValid(t *testing.T) {
+	for name, least := range map[string]int{"docs/configuration.md": 5, "docs/getting-started.md": 1, "README.md": 1} {
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(document(t, name), -1)
+		if len(blocks) < least {
+			t.Errorf("%s has %d examples", name, len(blocks))
+		}
+		checkExamples(t, blocks)
 	}
+}
+
+func checkExamples(t *testing.T, blocks [][]string) {
+	t.Helper()
 	for _, block := range blocks {
 		f, err := config.Parse("/etc/albion/albion.yaml", []byte(block[1]))
 		if err != nil {
