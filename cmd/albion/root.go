@@ -14,6 +14,7 @@ import (
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	name     string // by which the program was called
 }
 
 // globals is what every command shares.

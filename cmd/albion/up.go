@@ -198,9 +198,9 @@ func (g *globals) greet(s *server, up config.UpOptions) {
 // statusCommand is what to type to look at the server on a data folder.
 func (g *globals) statusCommand(dataDir string) string {
 	if dataDir == defaultDataDir() {
-		return "`albion status`"
+		return "`" + g.name + " status`"
 	}
-	return "`albion status --data " + dataDir + "`"
+	return "`" + g.name + " status --data " + dataDir + "`"
 }
 
 // address is a URL without the port that goes without saying.
