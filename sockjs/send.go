@@ -15,7 +15,7 @@ import (
 // handler to deal with the messages. It need not wait at all, but then the
 // client's next poll often comes too early for the handler's answers, or
 // gets half of them.
-const handledTimeout = 100 * time.Millisecond
+const handledTimeout = 250 * time.Millisecond
 
 // serveXHRSend takes a JSON array of messages. Its answer has a type although
 // it has no body, because Firefox takes it for XML otherwise.

@@ -264,23 +264,44 @@ func TestSendRefusesWhatASlowClientWouldPileUp(t *testing.T) {
 }
 
 func TestAFastClientWaitsForTheHandler(t *testing.T) {
-	s := serve(t, sockjs.Options{MaxQueue: 100})
-	s.poll("a", "o")
-	sess := s.session()
-	s.want(s.do("POST", "/0/a/xhr_send", `["1","2"]`), "204 ") // more than the queue already
-	answered := make(chan string)
-	go func() { answered <- s.do("POST", "/0/a/xhr_send", `["3"]`) }()
-	for _, want := range []string{"1", "2", "3"} {
-		select {
-		case got := <-answered:
-			t.Fatalf("answered %q before the handler took %s", got, want)
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		sessions := make(chan *sockjs.Session, 1)
+		server := sockjs.New("", sockjs.Options{MaxQueue: 100, DisconnectDelay: time.Hour}, func(s *sockjs.Session) {
+			sessions <- s
+			<-s.Done()
+		})
+		post := func(path, body string) int {
+			w := httptest.NewRecorder()
+			server.ServeHTTP(w, httptest.NewRequest("POST", path, strings.NewReader(body)))
+			return w.Code
 		}
-		if got, err := sess.Recv(t.Context()); got != want || err != nil {
-			t.Fatalf("Recv = %q, %v; want %q", got, err, want)
+		post("/0/a/xhr", "")
+		sess := <-sessions
+		recv := func(want string) {
+			t.Helper()
+			if got, err := sess.Recv(t.Context()); got != want || err != nil {
+				t.Fatalf("Recv = %q, %v; want %q", got, err, want)
+			}
 		}
-	}
-	s.want(<-answered, "204 ")
+		if code := post("/0/a/xhr_send", `["1","2"]`); code != http.StatusNoContent { // more than the queue already
+			t.Errorf("first send: status %d", code)
+		}
+		answered := make(chan int, 1)
+		go func() { answered <- post("/0/a/xhr_send", `["3"]`) }()
+		time.Sleep(time.Minute) // of the bubble
+		if len(answered) > 0 {
+			t.Error("the second send did not wait for room")
+		}
+		recv("1")
+		recv("2")
+		recv("3")
+		if code := <-answered; code != http.StatusNoContent {
+			t.Errorf("second send: status %d", code)
+		}
+		if err := server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestTheHandlersReturnClosesTheSession(t *testing.T) {
@@ -295,8 +316,9 @@ func TestTheHandlersReturnClosesTheSession(t *testing.T) {
 func TestSessionsDoNotKnowTheirKey(t *testing.T) {
 	s := serve(t, sockjs.Options{})
 	s.poll("secret", "o")
+	a := s.session()
 	s.poll("other", "o")
-	a, b := s.session(), s.session()
+	b := s.session()
 	if a.ID() == b.ID() || strings.Contains(a.ID()+b.ID(), "secret") {
 		t.Errorf("ids are %q and %q", a.ID(), b.ID())
 	}
@@ -310,8 +332,9 @@ func TestShutdownTellsEverybody(t *testing.T) {
 	s := serve(t, sockjs.Options{})
 	lines, _ := s.stream("streaming")
 	s.line(lines, "o")
+	streaming := s.session()
 	s.poll("polling", "o")
-	streaming, polling := s.session(), s.session()
+	polling := s.session()
 	if err := polling.Send("last words"); err != nil {
 		t.Fatal(err)
 	}
@@ -351,14 +374,12 @@ func TestNoMoreSessionsThanAllowed(t *testing.T) {
 	s := serve(t, sockjs.Options{MaxSessions: 2, DisconnectDelay: 10 * time.Millisecond})
 	lines, _ := s.stream("a")
 	s.line(lines, "o")
+	s.session()
 	other, cut := s.stream("b")
 	s.line(other, "o")
-	s.want(s.do("POST", "/0/c/xhr", ""), "503 Too many sessions.\n")
-	resp := s.request(t.Context(), "GET", "/0/d/websocket", "")
-	_ = resp.Body.Close()
-	s.want(dialError(t, s.web.URL+"/s/websocket"), "503")
-	s.session()
 	b := s.session()
+	s.want(s.do("POST", "/0/c/xhr", ""), "503 Too many sessions.\n")
+	s.want(dialError(t, s.web.URL+"/s/websocket"), "503")
 	cut()
 	<-b.Done()
 	// The place is free as soon as the session is forgotten.
