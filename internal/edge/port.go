@@ -112,14 +112,17 @@ func (p *port) places() []netip.AddrPort {
 }
 
 func listen(at netip.AddrPort) (net.Listener, error) {
-	address := ":" + strconv.Itoa(int(at.Port()))
+	network, address := "tcp", ":"+strconv.Itoa(int(at.Port()))
 	if at.Addr().IsValid() {
 		address = at.String()
+	}
+	if at.Addr().Is4() {
+		network = "tcp4" // package net takes 0.0.0.0 for every address, IPv6 too
 	}
 	// The zero KeepAliveConfig of ListenConfig turns TCP keep-alive on, which finds
 	// out about clients whose machine vanished.
 	var config net.ListenConfig
-	return config.Listen(context.Background(), "tcp", address)
+	return config.Listen(context.Background(), network, address)
 }
 
 // explain says what to do about a socket that cannot be opened.
