@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/acm"
 	"github.com/albion-lb/albion/internal/admin"
 )
@@ -117,7 +118,27 @@ func (g *globals) showTargets(groups []admin.TargetGroup) error {
 			rows = append(rows, []string{group.Name, "-", "-", "-", "no target is registered"})
 		}
 	}
-	return table(g.out, []string{"TARGET GROUP", "TARGET", "STATE", "IN FLIGHT", "REASON"}, rows)
+	if err := table(g.out, []string{"TARGET GROUP", "TARGET", "STATE", "IN FLIGHT", "REASON"}, rows); err != nil {
+		return err
+	}
+	g.showChecks(groups)
+	return nil
+}
+
+// showChecks says how to ask what the health checks ask of targets that fail
+// them, a few at most: the others will fare alike.
+func (g *globals) showChecks(groups []admin.TargetGroup) {
+	const most = 5
+	n := 0
+	for _, group := range groups {
+		for _, t := range group.Targets {
+			if t.State != albion.Unhealthy || t.Check == "" || n == most {
+				continue
+			}
+			n++
+			fmt.Fprintf(g.out, "  %s: `curl -i %s` asks what the health check asks\n", t.Target, t.Check)
+		}
+	}
 }
 
 func (g *globals) showCertificates(all []admin.Certificate) error {

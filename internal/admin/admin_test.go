@@ -257,7 +257,7 @@ func TestStatusShowsWhatIsSeen(t *testing.T) {
 	if l := status.Listeners[1]; l.State != "serving" || l.Connections != 7 || l.Rules != 1 || l.Certificates[0] != "chat" {
 		t.Errorf("%+v", l)
 	}
-	if target := status.TargetGroups[1].Targets[0]; target.State != albion.Draining || target.Outstanding != 3 || !target.Until.Equal(until) {
+	if target := status.TargetGroups[1].Targets[0]; target.Check != "http://127.0.0.1:1/" || target.State != albion.Draining || target.Outstanding != 3 || !target.Until.Equal(until) {
 		t.Errorf("%+v", target)
 	}
 	// What nothing was seen of is shown all the same.

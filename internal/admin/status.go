@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,7 @@ type Target struct {
 	State       albion.HealthState
 	Reason      albion.HealthReason `json:",omitempty"`
 	Description string              `json:",omitempty"`
+	Check       string              `json:",omitempty"` // URL that the health check asks for
 	Outstanding int
 	Until       *time.Time `json:",omitempty"` // of a draining one: when what is left is cut
 }
@@ -113,6 +115,7 @@ func groups(state *albion.State, seen albion.Seen) []TargetGroup {
 	byGroup := map[albion.ARN][]Target{}
 	for _, t := range seen.Targets {
 		shown := Target{
+			Check:  checkURL(state, t),
 			Target: t.Target.String(), State: t.Health.State, Reason: t.Health.Reason,
 			Description: t.Health.Description, Outstanding: t.Outstanding,
 		}
@@ -137,6 +140,20 @@ func groups(state *albion.State, seen albion.Seen) []TargetGroup {
 	}
 	slices.SortFunc(all, func(a, b TargetGroup) int { return cmp.Compare(a.Name, b.Name) })
 	return all
+}
+
+// checkURL is what the health check of a target asks for; "" when nothing does.
+func checkURL(state *albion.State, t albion.TargetSeen) string {
+	g, ok := state.TargetGroups.Get(string(t.Group))
+	if !ok || g.HealthCheck.Disabled {
+		return ""
+	}
+	port := t.Target.Port
+	if g.HealthCheck.Port != 0 {
+		port = g.HealthCheck.Port
+	}
+	host := net.JoinHostPort(t.Target.Host, strconv.Itoa(int(port)))
+	return strings.ToLower(string(g.HealthCheck.Protocol)) + "://" + host + g.HealthCheck.Path
 }
 
 // listenerName is LOADBALANCER:PORT.
