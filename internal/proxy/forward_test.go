@@ -53,6 +53,18 @@ func TestTargetSeesTheRequestAndWhereItCameFrom(t *testing.T) {
 	}
 }
 
+func TestClientsCannotClaimWhatOnlyTheBalancerKnows(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	b := newBalancer(t, func(v *proxy.View) { v.Attributes.TLSHeaders = true }, web(t, func(w http.ResponseWriter, r *http.Request) { seen <- r.Header }))
+	b.ask("GET / HTTP/1.1\r\nHost: a\r\nx-amzn-tls-version: TLSv1.3\r\nX-Amzn-Tls-Cipher-Suite: strong\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 443\r\n\r\n")
+	got := <-seen
+	for name, want := range map[string]string{"X-Amzn-Tls-Version": "", "X-Amzn-Tls-Cipher-Suite": "", "X-Forwarded-Proto": "http", "X-Forwarded-Port": "80"} {
+		if values := got.Values(name); strings.Join(values, "|") != want {
+			t.Errorf("%s is %q, want %q", name, values, want)
+		}
+	}
+}
+
 func TestHostGetsTheListenersPort(t *testing.T) {
 	for _, c := range []struct {
 		port     uint16

@@ -30,7 +30,7 @@ const groupARN = albion.ARN("arn:aws:elasticloadbalancing:local:000000000000:tar
 
 // balancer is a listener with one target group, on loopback.
 type balancer struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	live    *proxy.Listener
 	targets *target.Registry
@@ -43,7 +43,7 @@ type balancer struct {
 
 // newBalancer serves in front of the given targets, HOST:PORT each, after change
 // has had a look at the View.
-func newBalancer(t *testing.T, change func(*proxy.View), targets ...string) *balancer {
+func newBalancer(t testing.TB, change func(*proxy.View), targets ...string) *balancer {
 	t.Helper()
 	b := &balancer{t: t, logFile: filepath.Join(t.TempDir(), "access.log")}
 	b.targets = target.New(target.Config{StickinessKey: make([]byte, 32), Log: slog.New(slog.DiscardHandler)})
@@ -142,7 +142,7 @@ func (b *balancer) lines() []string {
 
 // client is a connection that says exactly what it is told.
 type client struct {
-	t *testing.T
+	t testing.TB
 	*net.TCPConn
 	r *bufio.Reader
 }
@@ -197,7 +197,7 @@ func (b *balancer) ask(text string) (*http.Response, string) {
 }
 
 // web serves a handler on loopback.
-func web(t *testing.T, h http.HandlerFunc) (address string) {
+func web(t testing.TB, h http.HandlerFunc) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -211,7 +211,7 @@ func web(t *testing.T, h http.HandlerFunc) (address string) {
 }
 
 // raw serves connections with a script: what it is to do with each.
-func raw(t *testing.T, script func(conn net.Conn)) (address string) {
+func raw(t testing.TB, script func(conn net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -43,7 +43,7 @@ func appendRequest(dst []byte, r *wire.Request, q *request) []byte {
 	dst = appendHost(dst, r, q.view, q.target)
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if f.Hop || replaced(f.ID) {
+		if f.Hop || replaced(f.ID) || q.view.Attributes.TLSHeaders && f.ID == wire.Other && tellsTLS(f.Name) {
 			continue
 		}
 		dst = h1.AppendField(dst, f.Name, f.Value)
@@ -90,6 +90,9 @@ func replaced(id wire.Name) bool {
 	}
 	return false
 }
+
+// tellsTLS says that a field claims what only the balancer can know.
+func tellsTLS(name []byte) bool { return wire.HasPrefixFold(name, "x-amzn-tls-") }
 
 // originForm is the request target as an origin server expects it (RFC 9112
 // §3.2.1): an absolute-form loses its scheme and authority.

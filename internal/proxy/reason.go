@@ -43,7 +43,8 @@ func (x *exchange) reasonOf(err error) string {
 	var malformed *h1.Error
 	switch {
 	case errors.Is(err, errAborted):
-		return reasonGone
+		_, reason := x.f.pump.verdict().status()
+		return reason
 	case x.f.up != nil && x.f.up.Expired(), errors.Is(err, target.ErrExpired):
 		return reasonExpired
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, target.ErrTimeout):
