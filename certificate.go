@@ -20,6 +20,8 @@ type Certificate struct {
 	NotBefore    time.Time
 	NotAfter     time.Time
 	Issuer       Issuer
+	Request      *Request `json:",omitempty"` // of one that a CA issues
+	Pending      bool     `json:",omitempty"` // the contents are the local authority's, until the CA's are there
 	Created      time.Time
 	Imported     time.Time // when the contents last changed
 	Origin       Origin
@@ -29,10 +31,12 @@ type Certificate struct {
 type Issuer string
 
 // Imported certificates come from outside and are replaced from outside; local
-// ones are made and renewed by the balancer's own authority.
+// ones are made and renewed by the balancer's own authority; those of ACME are
+// requested and renewed from the CA that their Request names.
 const (
 	Imported Issuer = "imported"
 	Local    Issuer = "local"
+	ACME     Issuer = "acme"
 )
 
 // Authority is a certificate authority of the balancer's own. Its key is the Key

@@ -20,14 +20,20 @@ const (
 	KindCertificate   Kind = "certificate"
 	KindSecurityGroup Kind = "security-group"
 	KindAuthority     Kind = "authority"
+	KindRegistration  Kind = "registration"
+	KindIssuance      Kind = "issuance"
+	KindHostedZone    Kind = "hosted-zone"
+	KindRecordSet     Kind = "record-set"
+	KindNameService   Kind = "name-service"
 	KindKey           Kind = "key" // secret: a store seals what it keeps of this kind
 )
 
 // Kinds lists every kind, referred-to kinds before those that refer to them.
 func Kinds() []Kind {
 	return []Kind{
-		KindKey, KindAuthority, KindCertificate, KindSecurityGroup,
+		KindKey, KindAuthority, KindRegistration, KindCertificate, KindIssuance, KindSecurityGroup,
 		KindTargetGroup, KindLoadBalancer, KindListener, KindRule,
+		KindNameService, KindHostedZone, KindRecordSet,
 	}
 }
 
@@ -43,6 +49,11 @@ type State struct {
 	Certificates   Table[*Certificate]
 	SecurityGroups Table[*SecurityGroup]
 	Authorities    Table[*Authority]
+	Registrations  Table[*Registration]
+	Issuances      Table[*Issuance]
+	HostedZones    Table[*HostedZone]
+	RecordSets     Table[*RecordSet]
+	NameServices   Table[*NameService]
 	Keys           Table[*Key]
 }
 
@@ -173,6 +184,16 @@ func (s *State) Encode(c Change) (data []byte, ok bool, err error) {
 		return encode(s.SecurityGroups, c.ID)
 	case KindAuthority:
 		return encode(s.Authorities, c.ID)
+	case KindRegistration:
+		return encode(s.Registrations, c.ID)
+	case KindIssuance:
+		return encode(s.Issuances, c.ID)
+	case KindHostedZone:
+		return encode(s.HostedZones, c.ID)
+	case KindRecordSet:
+		return encode(s.RecordSets, c.ID)
+	case KindNameService:
+		return encode(s.NameServices, c.ID)
 	case KindKey:
 		key, ok := s.Keys.Get(c.ID)
 		if !ok {
@@ -200,6 +221,16 @@ func (d *Draft) Decode(c Change, data []byte) error {
 		return decode(d, data, new(SecurityGroup))
 	case KindAuthority:
 		return decode(d, data, new(Authority))
+	case KindRegistration:
+		return decode(d, data, new(Registration))
+	case KindIssuance:
+		return decode(d, data, new(Issuance))
+	case KindHostedZone:
+		return decode(d, data, new(HostedZone))
+	case KindRecordSet:
+		return decode(d, data, new(RecordSet))
+	case KindNameService:
+		return decode(d, data, new(NameService))
 	case KindKey:
 		Put(d, &Key{Name: c.ID, Secret: data})
 		return nil

@@ -48,6 +48,12 @@ func everything(t *rapid.T) (albion.Change, func(*albion.Draft)) {
 			albion.Put(d, &albion.SecurityGroup{ID: id, Name: name, Ingress: []albion.Permission{{FromPort: port, ToPort: port, Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}}}})
 		case albion.KindAuthority:
 			albion.Put(d, &albion.Authority{Name: id, Chain: name})
+		case albion.KindRegistration:
+			albion.Put(d, &albion.Registration{ID: id, Email: name, URL: name, Blocked: at})
+		case albion.KindIssuance:
+			albion.Put(d, &albion.Issuance{Certificate: arn, Failures: int(port), Steps: words, Begun: []time.Time{at},
+				Window: albion.Window{Start: at, Explanation: name}, Last: &albion.Setback{Kind: albion.SetbackName, Words: name, Until: at},
+				Order: &albion.Order{Step: albion.StepChosen, Answers: []albion.Answer{{Domain: name, Token: name}}}})
 		case albion.KindKey:
 			albion.Put(d, &albion.Key{Name: id, Secret: albion.Secret(name)})
 		}
@@ -95,6 +101,7 @@ func sameTables(a, b *albion.State) bool {
 	return reflect.DeepEqual(a.LoadBalancers, b.LoadBalancers) && reflect.DeepEqual(a.Listeners, b.Listeners) &&
 		reflect.DeepEqual(a.Rules, b.Rules) && reflect.DeepEqual(a.TargetGroups, b.TargetGroups) &&
 		reflect.DeepEqual(a.Certificates, b.Certificates) && reflect.DeepEqual(a.SecurityGroups, b.SecurityGroups) &&
+		reflect.DeepEqual(a.Registrations, b.Registrations) && reflect.DeepEqual(a.Issuances, b.Issuances) &&
 		reflect.DeepEqual(a.Authorities, b.Authorities) && reflect.DeepEqual(a.Keys, b.Keys)
 }
 

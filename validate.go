@@ -52,12 +52,17 @@ func Validate(s *State) error {
 	}
 	c.checkKeys(sorted(s.Keys))
 	c.checkAuthorities(sorted(s.Authorities))
+	c.checkRegistrations(sorted(s.Registrations))
 	c.checkCertificates(sorted(s.Certificates))
+	c.checkIssuances(sorted(s.Issuances))
 	c.checkSecurityGroups(sorted(s.SecurityGroups))
 	c.checkTargetGroups(sorted(s.TargetGroups))
 	c.checkLoadBalancers(sorted(s.LoadBalancers))
 	c.checkListeners(sorted(s.Listeners))
 	c.checkRules(sorted(s.Rules))
+	c.checkNameServices(sorted(s.NameServices))
+	c.checkHostedZones(sorted(s.HostedZones))
+	c.checkRecordSets(sorted(s.RecordSets))
 	return errors.Join(c.errs...)
 }
 
@@ -139,6 +144,23 @@ func (c *checker) label(o named) string {
 		return "security group " + shown(o.Name)
 	case *Authority:
 		return "authority " + shown(o.Name)
+	case *Registration:
+		return "registration " + shown(o.ID)
+	case *Issuance:
+		if cert, ok := c.state.Certificates.Get(string(o.Certificate)); ok {
+			return "issuance of " + c.label(cert)
+		}
+		return "issuance of " + shown(string(o.Certificate))
+	case *HostedZone:
+		return "hosted zone " + shown(o.Name)
+	case *RecordSet:
+		label := "record set " + shown(o.Name) + " " + strings.Trim(shown(string(o.Type)), `"`)
+		if o.SetIdentifier != "" {
+			label += " " + shown(o.SetIdentifier)
+		}
+		return label
+	case *NameService:
+		return "the name service"
 	}
 	return "key " + shown(o.Identity())
 }

@@ -37,7 +37,8 @@ func (c *checker) checkCertificates(certificates []*Certificate) {
 		s.certificateName(cert.Name)
 		unique(s, names, cert.Name, CodeValidation)
 		s.chain(cert.Chain)
-		oneOf(s, "Issuer", cert.Issuer, Imported, Local)
+		oneOf(s, "Issuer", cert.Issuer, Imported, Local, ACME)
+		s.request(cert)
 		if cert.NotAfter.Before(cert.NotBefore) {
 			s.wrong(CodeValidation, "NotAfter", "it ends before it begins")
 		}
