@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 // The seed's error: a page that came over HTTPS may not speak to plain HTTP.
@@ -171,16 +169,5 @@ func wantOnce(t *testing.T, p *tab, n int) {
 		if ids[i] <= ids[i-1] {
 			t.Errorf("message %v came after %v", ids[i], ids[i-1])
 		}
-	}
-}
-
-// Certificate errors are errors: what the other tests see is not for free.
-func TestBrowserRefusesAnUnknownAuthority(t *testing.T) {
-	s := newStage(t)
-	b := chromium(t, "")
-	ctx, cancel := chromedp.NewContext(b)
-	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.Navigate(s.origin()+"/")); err == nil || !strings.Contains(err.Error(), "ERR_CERT_AUTHORITY_INVALID") {
-		t.Errorf("a browser that does not know the CA says %v", err)
 	}
 }
