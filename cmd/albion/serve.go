@@ -77,17 +77,17 @@ func serve(ctx context.Context, g *globals, o serverOptions, file string) error 
 			s.log.Info("listener", "name", l.Name, "protocol", string(l.Protocol), "address", l.Address, "state", l.State, "problem", l.Problem)
 		}
 		s.log.Info("ready", "config", path, "data", o.dataDir)
-		s.watch(ctx, &watcher{name: path, text: data, path: path, every: watchEvery, log: s.log})
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		s.watch(ctx, &watcher{name: path, text: data, path: path, every: watchEvery, log: s.log}, hangup)
 		return nil
 	})
 }
 
-// watch applies the configuration again whenever w notices a change, and at
-// SIGHUP, until ctx ends.
-func (s *server) watch(ctx context.Context, w *watcher) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// watch applies the configuration again whenever w notices a change, and when
+// hangup receives, until ctx ends.
+func (s *server) watch(ctx context.Context, w *watcher, hangup <-chan os.Signal) {
 	w.apply = func(data []byte) { s.reapply(ctx, w.name, data) }
 	w.note()
 	w.run(ctx, hangup, s.edge.Reopen)

@@ -187,9 +187,17 @@ func (s *server) clients() int {
 	return n
 }
 
-// follow makes every new State live.
+// follow makes every new State live, and keeps the local CA's certificate where
+// clients can be pointed to.
 func (s *server) follow(ctx context.Context) error {
+	shown := ""
 	for state := range s.store.Watch(ctx) {
+		if chain, ok := acm.Authority(state); ok && chain != shown {
+			shown = chain
+			if _, err := writeAuthority(s); err != nil {
+				s.log.Error("the CA certificate cannot be written", "error", err.Error())
+			}
+		}
 		if err := s.edge.Apply(state); err != nil && ctx.Err() == nil {
 			s.log.Error("a change cannot be made live", "version", state.Version, "error", err.Error())
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -153,6 +155,12 @@ func completeUp(up *config.UpOptions, addresses []string, issuer string) error {
 // files that the configuration refers to are watched, as those of `serve` are.
 func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet func(*server)) error {
 	const name = "albion up"
+	// Who closes the terminal wants an end, unless nohup said otherwise.
+	if !signal.Ignored(syscall.SIGHUP) {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+	}
 	s, err := openServer(ctx, o, g.streams)
 	if err != nil {
 		return err
@@ -169,7 +177,7 @@ func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet fu
 		}
 		s.level.Set(level)
 		greet(s)
-		s.watch(ctx, &watcher{name: name, text: text, every: watchEvery, log: s.log})
+		s.watch(ctx, &watcher{name: name, text: text, every: watchEvery, log: s.log}, nil)
 		return nil
 	})
 }
