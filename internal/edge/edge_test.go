@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -242,6 +241,12 @@ func TestAddressesAndProtocolCanChange(t *testing.T) {
 		if seen := w.seen("l"); !seen.Serving {
 			t.Errorf("%v: seen %+v", list, seen)
 		}
+		if len(list) == 1 { // 0.0.0.0 is every IPv4 address, and no other
+			if conn, err := net.Dial("tcp", fmt.Sprintf("[::1]:%d", port)); err == nil {
+				conn.Close()
+				t.Error("IPv6 is served without being asked for")
+			}
+		}
 	}
 	dial(t, fmt.Sprintf("[::1]:%d", port)).want("1")
 	w.apply(func(d *albion.Draft) {
@@ -251,35 +256,6 @@ func TestAddressesAndProtocolCanChange(t *testing.T) {
 	dialTLS(t, at(port), "chat.test").want("secure")
 	if _, err := c.r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("the plain connection got %v", err)
-	}
-}
-
-func TestPortInUseIsExplainedAndServedOnceItIsFree(t *testing.T) {
-	w, other := newWorld(t, edge.Config{Retry: 10 * time.Millisecond}), freePort(t)
-	squatter, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer squatter.Close()
-	port := squatter.Addr().(*net.TCPAddr).Port
-	w.apply(func(d *albion.Draft) {
-		balancer(d, nil)
-		plain(d, "blocked", port, fixed("at last"))
-		plain(d, "fine", other, fixed("fine"))
-	})
-	w.await("listener cannot serve")
-	seen := w.seen("blocked")
-	for _, want := range []string{fmt.Sprint(port), "in use", "choose another port"} {
-		if seen.Serving || !strings.Contains(seen.Problem, want) {
-			t.Errorf("seen %+v, want %q", seen, want)
-		}
-	}
-	dial(t, at(other)).want("fine")
-	squatter.Close()
-	w.await("listener serves again")
-	dial(t, at(port)).want("at last")
-	if seen := w.seen("blocked"); !seen.Serving || seen.Problem != "" {
-		t.Errorf("seen %+v", seen)
 	}
 }
 
@@ -353,130 +329,6 @@ func TestSecurityPolicyCanChange(t *testing.T) {
 	}
 	c.want("ok")
 	dialTLS(t, at(port), "chat.test").want("ok")
-}
-
-// from dials from one of the loopback's addresses, "" for any.
-func from(t *testing.T, local, address string) (net.Conn, error) {
-	t.Helper()
-	dialer := net.Dialer{}
-	if local != "" {
-		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(local)}
-	}
-	conn, err := dialer.Dial("tcp", address)
-	if err == nil {
-		t.Cleanup(func() { conn.Close() })
-	}
-	return conn, err
-}
-
-// admitted is a client from there that was let in.
-func admitted(t *testing.T, local, address string) *client {
-	t.Helper()
-	conn, err := from(t, local, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newClient(t, conn)
-}
-
-// refused says that a connection is reset before it has brought a byte.
-func refused(t *testing.T, local, address string) bool {
-	t.Helper()
-	conn, err := from(t, local, address)
-	if err == nil {
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
-		_, err = conn.Read(make([]byte, 1))
-	}
-	return errors.Is(err, syscall.ECONNRESET)
-}
-
-func TestSecurityGroupsDecideBeforeTLS(t *testing.T) {
-	w, http, https := newWorld(t, edge.Config{}), freePort(t), freePort(t)
-	allow := func(d *albion.Draft, sources ...string) {
-		g := &albion.SecurityGroup{ID: albion.SecurityGroupID([9]byte{1}), Name: "office"}
-		permission := albion.Permission{FromPort: 1, ToPort: 65535}
-		for _, s := range sources {
-			permission.Sources = append(permission.Sources, netip.MustParsePrefix(s))
-		}
-		g.Ingress = append(g.Ingress, permission)
-		albion.Put(d, g)
-	}
-	w.apply(func(d *albion.Draft) {
-		allow(d, "127.0.0.1/32")
-		balancer(d, func(lb *albion.LoadBalancer) {
-			lb.Addresses, lb.SecurityGroups = nil, []string{albion.SecurityGroupID([9]byte{1})}
-		})
-		certificate(t, d, "a", "chat.test")
-		plain(d, "http", http, fixed("ok"))
-		secure(d, "https", https, fixed("ok"), "a")
-	})
-	inside := admitted(t, "127.0.0.1", at(http))
-	inside.want("ok")
-	dialTLS(t, at(https), "chat.test").want("ok")
-	for _, port := range []int{http, https} {
-		if !refused(t, "127.0.0.2", at(port)) {
-			t.Errorf("port %d let 127.0.0.2 in", port)
-		}
-		if !refused(t, "::1", fmt.Sprintf("[::1]:%d", port)) {
-			t.Errorf("port %d let ::1 in", port)
-		}
-	}
-	w.apply(func(d *albion.Draft) { allow(d, "127.0.0.2/32", "::1/128") })
-	inside.want("ok") // a change concerns who comes from now on
-	if !refused(t, "127.0.0.1", at(http)) {
-		t.Error("127.0.0.1 still gets in")
-	}
-	admitted(t, "127.0.0.2", at(http)).want("ok")
-	admitted(t, "::1", fmt.Sprintf("[::1]:%d", http)).want("ok")
-	if seen := w.seen("http"); !seen.Serving {
-		t.Errorf("seen %+v", seen)
-	}
-}
-
-func TestConnectionsAreBounded(t *testing.T) {
-	w, port := newWorld(t, edge.Config{MaxConnections: 2}), freePort(t)
-	w.apply(func(d *albion.Draft) { balancer(d, nil); plain(d, "http", port, fixed("ok")) })
-	one, two := dial(t, at(port)), dial(t, at(port))
-	one.want("ok")
-	two.want("ok")
-	for range 3 {
-		if !refused(t, "", at(port)) {
-			t.Error("a third one got in")
-		}
-	}
-	one.Close()
-	for { // until the balancer has noticed
-		conn, err := from(t, "", at(port))
-		if err != nil {
-			continue
-		}
-		if status, body := newClient(t, conn).get("/"); status == 200 && body == "ok" {
-			break
-		}
-		conn.Close()
-	}
-	two.want("ok")
-}
-
-func TestPlainHTTPOnTheSecurePortGetsAHint(t *testing.T) {
-	w, port := newWorld(t, edge.Config{}), freePort(t)
-	w.apply(func(d *albion.Draft) {
-		balancer(d, nil)
-		certificate(t, d, "a", "chat.test")
-		secure(d, "https", port, fixed("ok"), "a")
-	})
-	for _, path := range []string{"/", "/" + strings.Repeat("long", 4000)} {
-		c := dial(t, at(port))
-		if status, body := c.get(path); status != 400 || !strings.Contains(body, "https://") {
-			t.Errorf("got %d %q", status, body)
-		}
-	}
-	// Others hear nothing that they could take for an answer.
-	c := dial(t, at(port))
-	io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n")
-	if rest, _ := io.ReadAll(c.r); bytes.Contains(rest, []byte("HTTP")) {
-		t.Errorf("got %q", rest)
-	}
 }
 
 func TestAccessLogFollowsItsSettings(t *testing.T) {
@@ -565,94 +417,4 @@ func TestRunEndsWithinGrace(t *testing.T) {
 	if err := w.edge.Apply(w.state); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Apply afterwards: %v", err)
 	}
-}
-
-func TestMetricsAddUp(t *testing.T) {
-	w, http, https := newWorld(t, edge.Config{}), freePort(t), freePort(t)
-	server := echo(t)
-	w.apply(func(d *albion.Draft) {
-		balancer(d, func(lb *albion.LoadBalancer) { lb.AccessLog.File = filepath.Join(t.TempDir(), "a.log") })
-		group(d, "servers", time.Second, server)
-		certificate(t, d, "a", "chat.test")
-		plain(d, "http", http, forward("servers"))
-		rule(d, "http", "/own", 1, fixed("own"))
-		secure(d, "https", https, forward("servers"), "a")
-	})
-	c, s := dial(t, at(http)), dialTLS(t, at(https), "chat.test")
-	for range 5 {
-		c.want("hello")
-	}
-	for range 3 {
-		c.get("/own")
-	}
-	s.want("hello")
-	dial(t, at(https)).get("/")
-	ws := socket(t, "ws://"+at(http)+"/")
-	if err := exchange(ws, "counted"); err != nil {
-		t.Fatal(err)
-	}
-	at := func(port int, more ...string) string {
-		return fmt.Sprint("load_balancer=app/web/7765620000000000", " port=", port, strings.Join(append([]string{""}, more...), " "))
-	}
-	const targetGroup = "target_group=targetgroup/servers/7365727665727300"
-	c.get("/own") // after it, everything before has been counted
-	for name, want := range map[string]float64{
-		"albion_connections_active " + at(http):                     2,
-		"albion_connections_total " + at(http):                      2,
-		"albion_tunnels_active " + at(http):                         1,
-		"albion_connections_refused_total " + at(http):              0,
-		"albion_answers_total " + at(http, "code=5xx"):              0,
-		"albion_target_answers_total " + at(http, "code=2xx"):       5,
-		"albion_target_answers_total " + at(https, "code=2xx"):      1,
-		"albion_tls_handshakes_total " + at(https, "result=ok"):     1,
-		"albion_tls_handshakes_total " + at(https, "result=failed"): 1,
-		"albion_targets " + targetGroup + " state=unavailable":      1,
-		"albion_target_outstanding " + targetGroup:                  1,
-		"albion_target_answer_seconds " + at(http):                  5,
-	} {
-		if got, ok := metrics(w)[name]; !ok || got != want {
-			t.Errorf("%s is %v (there: %v), want %v", name, got, ok, want)
-		}
-	}
-	got := metrics(w)
-	for _, name := range []string{"albion_requests_total " + at(http), "albion_answers_total " + at(http, "code=2xx")} {
-		if got[name] < 8 || got[name] > 9 {
-			t.Errorf("%s is %v", name, got[name])
-		}
-	}
-	for _, name := range []string{"albion_received_bytes_total " + at(http), "albion_sent_bytes_total " + at(http)} {
-		if got[name] < 100 {
-			t.Errorf("%s is %v", name, got[name])
-		}
-	}
-	if own := got["albion_own_answers_total "+at(http, "code=2xx")]; own < 3 || own > 4 {
-		t.Errorf("own answers: %v", own)
-	}
-	found := false
-	for name := range got {
-		found = found || strings.HasPrefix(name, "albion_access_log_dropped_total file=")
-	}
-	if !found {
-		t.Error("nothing says how many log lines were dropped")
-	}
-}
-
-// metrics is what is measured, by name and labels; of a histogram, how often.
-func metrics(w *world) map[string]float64 {
-	all := map[string]float64{}
-	for _, m := range w.edge.Metrics() {
-		name := m.Name
-		for _, l := range m.Labels {
-			name += " " + l.Name + "=" + l.Value
-		}
-		if m.Help == "" {
-			w.t.Errorf("%s has no help", name)
-		}
-		value := m.Value
-		for _, n := range m.Counts {
-			value += float64(n)
-		}
-		all[name] = value
-	}
-	return all
 }

@@ -35,10 +35,17 @@ func fixedAnswer(f *albion.FixedResponse) answer {
 	return answer{status: f.Status, contentType: contentType + "; charset=utf-8", body: f.Body}
 }
 
-// appendAnswer appends the whole answer; head says that the request was a HEAD.
+// manner is how an answer of our own has to be given.
+type manner struct {
+	head   bool // to a HEAD request: without its body
+	keep   bool // the connection goes on
+	http10 bool // the client speaks HTTP/1.0
+}
+
+// appendAnswer appends the whole answer.
 //
 // Unlike AWS, which calls itself awselb/2.0, the Server field is our own name.
-func appendAnswer(dst []byte, a answer, now time.Time, head, keep, http10 bool) []byte {
+func appendAnswer(dst []byte, a answer, now time.Time, m manner) []byte {
 	dst = h1.AppendStatusLine(dst, a.status, nil)
 	dst = append(dst, "Server: albion\r\nDate: "...)
 	dst = now.UTC().AppendFormat(dst, "Mon, 02 Jan 2006 15:04:05 GMT")
@@ -55,13 +62,13 @@ func appendAnswer(dst []byte, a answer, now time.Time, head, keep, http10 bool) 
 		dst = strconv.AppendInt(dst, int64(len(a.body)), 10)
 	}
 	switch {
-	case !keep:
+	case !m.keep:
 		dst = append(dst, "\r\nConnection: close"...)
-	case http10:
+	case m.http10:
 		dst = append(dst, "\r\nConnection: keep-alive"...)
 	}
 	dst = append(dst, "\r\n\r\n"...)
-	if head || bodiless {
+	if m.head || bodiless {
 		return dst
 	}
 	return append(dst, a.body...)

@@ -161,7 +161,7 @@ func (x *exchange) skipBody() {
 func (x *exchange) answer(a answer) {
 	c := x.c
 	x.status = a.status
-	out := appendAnswer(c.output(), a, time.Now(), isHead(&c.req), x.keep, c.req.Minor == 0)
+	out := appendAnswer(c.output(), a, time.Now(), manner{head: isHead(&c.req), keep: x.keep, http10: c.req.Minor == 0})
 	if c.send(out) != nil {
 		x.keep = false
 	}

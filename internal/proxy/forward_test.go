@@ -258,6 +258,37 @@ func TestClientsAbortReachesTheTargetAtOnce(t *testing.T) {
 	}
 }
 
+// Bodies that fill the buffers they pass through leave room to notice that the
+// client goes away afterwards.
+func TestClientsAbortBehindABodyIsNoticed(t *testing.T) {
+	arrived, aborted := make(chan struct{}), make(chan struct{})
+	b := newBalancer(t, nil, raw(t, func(conn net.Conn) {
+		r, err := readHead(conn)
+		if err == nil {
+			_, err = io.Copy(io.Discard, r.Body)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		arrived <- struct{}{}
+		conn.Read(make([]byte, 1)) // the end
+		aborted <- struct{}{}
+	}))
+	for _, size := range []int{0, 1, 1000, 2048, 8 << 10, 32 << 10, 64 << 10, 1 << 20} {
+		c := b.dial()
+		head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size)
+		c.say(head)
+		c.say(strings.Repeat("x", size))
+		<-arrived
+		c.Close()
+		select {
+		case <-aborted:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d: the target was not told", size)
+		}
+	}
+}
+
 func TestDeadPooledConnectionIsNoticedOrRetried(t *testing.T) {
 	var asked atomic.Int32
 	// Each connection answers once and is then closed without a word.

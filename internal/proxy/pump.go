@@ -217,6 +217,8 @@ func (p *pump) watch(x *exchange) {
 	buf := p.spill
 	if buf == nil {
 		buf = x.c.in // behind the head, which stays where it is
+	} else {
+		buf.compact() // the body that filled it has gone
 	}
 	for buf.w < len(buf.b) {
 		x.c.timer.readBy(time.Time{})
