@@ -77,12 +77,16 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// condition adds root and setpriv to testscript's own: a script that needs to
-// become somebody else can only do so as root.
+// condition adds to testscript's own: becomes-others, which takes root, and
+// ports-guarded, which some containers are not.
 func condition(name string) (bool, error) {
-	if name == "becomes-others" {
+	switch name {
+	case "becomes-others":
 		_, err := exec.LookPath("setpriv")
 		return runtime.GOOS == "linux" && os.Geteuid() == 0 && err == nil, nil
+	case "ports-guarded":
+		text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+		return err == nil && strings.TrimSpace(string(text)) == "1024", nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

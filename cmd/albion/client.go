@@ -76,7 +76,7 @@ func openStore(dir string) (*store.Store, error) {
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EROFS):
 		return nil, fmt.Errorf("the data folder %s cannot be made (%w): choose another with --data", dir, cause(err))
 	}
-	return nil, err
+	return nil, errors.New(strings.TrimPrefix(err.Error(), "store: "))
 }
 
 // cause is what the system said, without the layers that passed it on.

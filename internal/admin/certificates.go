@@ -68,7 +68,7 @@ func (s *Service) Import(ctx context.Context, in ImportRequest) (*ImportResult, 
 		out.Warnings = append(out.Warnings, "a configuration file declares this certificate: applying it again brings its own contents back")
 	}
 	cert, _ := state.Certificates.Get(string(arn))
-	out.Certificate = s.describe(state, cert, listenersByCertificate(state))
+	out.Certificate = s.describe(cert, listenersByCertificate(state))
 	return out, nil
 }
 
@@ -78,7 +78,7 @@ func (s *Service) Certificates() []Certificate {
 	used := listenersByCertificate(state)
 	all := []Certificate{}
 	for c := range state.Certificates.All() {
-		all = append(all, s.describe(state, c, used))
+		all = append(all, s.describe(c, used))
 	}
 	slices.SortFunc(all, func(a, b Certificate) int { return cmp.Compare(a.Name, b.Name) })
 	return all
@@ -91,7 +91,7 @@ func (s *Service) Certificate(name string) (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := s.describe(state, c, listenersByCertificate(state))
+	shown := s.describe(c, listenersByCertificate(state))
 	shown.Chain = c.Chain
 	return &shown, nil
 }
@@ -132,7 +132,7 @@ func (s *Service) DeleteCertificate(ctx context.Context, name string) (*Certific
 		if c.Origin == albion.OriginFile {
 			return albion.Errorf(albion.CodeResourceInUse, "a configuration file declares the certificate %s: take it out there, and apply the file", c.Name)
 		}
-		gone = s.describe(&d.State, c, used)
+		gone = s.describe(c, used)
 		albion.Delete[*albion.Certificate](d, string(c.ARN))
 		albion.Delete[*albion.Key](d, string(c.ARN))
 		return nil
@@ -143,7 +143,7 @@ func (s *Service) DeleteCertificate(ctx context.Context, name string) (*Certific
 	return &gone, nil
 }
 
-func (s *Service) describe(state *albion.State, c *albion.Certificate, used map[albion.ARN][]string) Certificate {
+func (s *Service) describe(c *albion.Certificate, used map[albion.ARN][]string) Certificate {
 	word, reason := acm.Status(c, s.cfg.Now(), len(used[c.ARN]) > 0)
 	return Certificate{
 		Name: c.Name, ARN: c.ARN, Domains: c.Domains, Status: word, Reason: reason, Issuer: c.Issuer,

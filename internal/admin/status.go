@@ -73,12 +73,12 @@ func (s *Service) Status() Status {
 	if s.cfg.Seen != nil {
 		seen = s.cfg.Seen()
 	}
-	out.Listeners = listeners(state, seen, out.Running)
+	out.Listeners = listeners(state, seen)
 	out.TargetGroups = groups(state, seen)
 	return out
 }
 
-func listeners(state *albion.State, seen albion.Seen, running bool) []Listener {
+func listeners(state *albion.State, seen albion.Seen) []Listener {
 	fares := map[albion.ARN]albion.ListenerSeen{}
 	for _, l := range seen.Listeners {
 		fares[l.Listener] = l
