@@ -111,7 +111,9 @@ func (l *Cluster) options() []nats.Option {
 		nats.ReconnectBufSize(-1), // a post that cannot be sent fails now, and its sender knows
 		nats.ClosedHandler(func(*nats.Conn) { close(l.closed) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			l.logger.Warn("chat lost the shared server", "error", err)
+			if err != nil { // nil: we have closed it ourselves
+				l.logger.Warn("chat lost the shared server", "error", err)
+			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { l.logger.Info("chat found the shared server again") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

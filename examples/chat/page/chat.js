@@ -68,7 +68,8 @@
     el.dataset.state = state;
     el.dataset.transport = transport;
     $('state-text').textContent = text;
-    $('entry-state').textContent = state === 'connected' ? `Connected to ${address.host} by ${text}` : text;
+    $('state-where').textContent = state === 'connected' ? address.origin : '';
+    $('entry-state').textContent = state === 'connected' ? `Connected to ${address.origin} by ${text}` : text;
     $('retry').hidden = state !== 'waiting' && state !== 'closed';
     $('send').disabled = false;
   };

@@ -14,7 +14,21 @@
     return el;
   };
 
-  const tint = (id) => 'tint-' + (parseInt(String(id).slice(0, 4), 16) || 0) % 8;
+  // A person's colour follows from their id, unless somebody on this page has it already.
+  const TINTS = 8;
+  const tints = new Map();
+  const tint = (id) => {
+    if (!tints.has(id)) {
+      const first = parseInt(String(id).slice(0, 4), 16) || 0;
+      const used = Array(TINTS).fill(0);
+      tints.forEach((t) => { used[t]++; });
+      let best = first % TINTS;
+      for (let i = 1; i < TINTS; i++) if (used[(first + i) % TINTS] < used[best]) best = (first + i) % TINTS;
+      if (tints.size >= 1000) tints.delete(tints.keys().next().value);
+      tints.set(id, best);
+    }
+    return 'tint-' + tints.get(id);
+  };
   const avatar = (id, name) => { const a = make('span', 'avatar ' + tint(id), [...name][0].toUpperCase()); a.setAttribute('aria-hidden', 'true'); return a; };
   const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
   const sameDay = (a, b) => new Date(a).toDateString() === new Date(b).toDateString();
