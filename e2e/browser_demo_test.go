@@ -41,7 +41,7 @@ func TestBrowserShowsTheDemo(t *testing.T) {
 				size = chromedp.EmulateViewport(c.width, c.height, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch)
 			}
 			ada.do(size)
-			ada.until(fmt.Sprintf(`innerWidth === %d`, c.width))
+			ada.until(fmt.Sprintf(`innerWidth === %d && document.getAnimations().every((a) => a.playState === 'finished')`, c.width))
 			wantFitting(t, ada)
 			ada.picture(filepath.Join(t.ArtifactDir(), "chat-"+c.name+".png"))
 		})
