@@ -39,8 +39,12 @@ var layers = map[string][]string{
 	// The control plane: changes the State.
 	"internal/store":  {},
 	"internal/acm":    {},
+	"internal/acme":   {},
 	"internal/config": {},
 	"internal/admin":  {"internal/acm", "internal/config"},
+
+	// A certificate authority for tests.
+	"internal/acme/acmetest": {},
 
 	// What others may use without the rest.
 	"sockjs":                {},
@@ -80,6 +84,12 @@ var guests = map[string]guest{
 		[]string{"sockjs"}, "RFC 6455 with contexts and limits, no dependencies. ISC."},
 	"github.com/nats-io/nats.go": {
 		[]string{"examples/chat/cluster"}, "the client of NATS, by its makers. Apache-2.0."},
+	"github.com/mholt/acmez/v3": {
+		[]string{"internal/acme"}, "the plumbing of RFC 8555: nonces, signatures, documents. Apache-2.0."},
+	"github.com/letsencrypt/pebble/v2": {
+		[]string{"internal/acme/acmetest"}, "the CA that Let's Encrypt tests clients with; for tests, never in the program. MPL-2.0."},
+	"github.com/miekg/dns": {
+		[]string{"internal/acme/acmetest"}, "the field's DNS library; what that CA asks. BSD."},
 	"golang.org/x/net": {
 		[]string{"internal/acm"}, "international domain names (idna): the Go project's."},
 }
