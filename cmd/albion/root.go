@@ -32,10 +32,10 @@ func newRoot(s streams) *cobra.Command {
 		Long: `Albion puts HTTPS in front of plain-HTTP servers: it ends TLS, redirects HTTP,
 balances over healthy targets, carries WebSockets and SockJS, and changes its
 configuration without cutting a connection.`,
-		Example: `  albion demo                                              see it work, with a chat
-  albion up --domain chat.example.com --to 127.0.0.1:8080  HTTPS for your own server
-  albion serve -c albion.yaml                              the declarative way
-  albion status                                            how everything stands`,
+		Example: `  albion demo                                              # see it work, with a chat
+  albion up --domain chat.example.com --to 127.0.0.1:8080  # HTTPS for your own server
+  albion serve -c albion.yaml                              # the declarative way
+  albion status                                            # how everything stands`,
 		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,

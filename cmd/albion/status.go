@@ -171,8 +171,11 @@ func remaining(t time.Time) string {
 	if left < 0 {
 		return "expired"
 	}
-	if left < 48*time.Hour {
-		return fmt.Sprintf("%d hours", int(left.Hours()))
+	switch hours := int(left.Hours()); {
+	case hours == 1:
+		return "1 hour"
+	case hours < 48:
+		return fmt.Sprintf("%d hours", hours)
 	}
 	return fmt.Sprintf("%d days", int(left.Hours()/24))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,8 +12,9 @@ import (
 
 // execute runs the command that the arguments name, and says on the error stream
 // why it failed, with the next step.
-func execute(ctx context.Context, s streams) error {
-	root := newRoot(s)
+func execute(ctx context.Context, s streams) error { return executeCommand(ctx, newRoot(s), s.err) }
+
+func executeCommand(ctx context.Context, root *cobra.Command, out io.Writer) error {
 	began := noteBeginning(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -22,12 +24,12 @@ func execute(ctx context.Context, s streams) error {
 	switch {
 	case errors.As(err, &file):
 		// FILE:LINE:COLUMN at the beginning of the line is what editors look for.
-		fmt.Fprintln(s.err, file.problems)
-		fmt.Fprintf(s.err, "albion: %s is refused: %s\n", file.name, file.consequence)
+		fmt.Fprintln(out, file.problems)
+		fmt.Fprintf(out, "albion: %s is refused: %s\n", file.name, file.consequence)
 	case *began:
-		fmt.Fprintln(s.err, "albion:", err)
+		fmt.Fprintln(out, "albion:", err)
 	default:
-		fmt.Fprintln(s.err, "albion:", usageError(cmd, err))
+		fmt.Fprintln(out, "albion:", usageError(cmd, err))
 	}
 	return err
 }
@@ -63,9 +65,8 @@ func usageError(cmd *cobra.Command, err error) string {
 
 func firstExample(cmd *cobra.Command) string {
 	line, _, _ := strings.Cut(cmd.Example, "\n")
-	// What the example is for stands after it, several spaces apart.
-	line, _, _ = strings.Cut(strings.TrimSpace(line), "   ")
-	return line
+	line, _, _ = strings.Cut(line, " #") // what it is for
+	return strings.TrimSpace(line)
 }
 
 // refusal is a configuration file with problems.
