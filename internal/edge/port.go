@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -125,6 +126,14 @@ func listen(at netip.AddrPort) (net.Listener, error) {
 	return config.Listen(context.Background(), network, address)
 }
 
+// What Windows says where others say EADDRINUSE, EACCES and EADDRNOTAVAIL
+// (Winsock's error codes); nobody else has these numbers.
+const (
+	wsaInUse        = syscall.Errno(10048)
+	wsaDenied       = syscall.Errno(10013)
+	wsaNotAvailable = syscall.Errno(10049)
+)
+
 // explain says what to do about a socket that cannot be opened.
 func explain(at netip.AddrPort, err error) error {
 	where := fmt.Sprintf("port %d", at.Port())
@@ -132,14 +141,25 @@ func explain(at netip.AddrPort, err error) error {
 		where = "address " + at.String()
 	}
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is in use by another program: stop it (`ss -ltnp 'sport = :%d'` shows which one, as root) or choose another port", where, at.Port())
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, wsaInUse):
+		return fmt.Errorf("%s is in use by another program: stop it (%s shows which one) or choose another port", where, whoListens(at.Port()))
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, wsaDenied):
 		return fmt.Errorf("%s may not be opened by this user: run as root, allow it with `setcap cap_net_bind_service=+ep` on the albion binary, or choose a port above 1023", where)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is not an address of this machine: see `ip addr`, or leave addresses out to listen on all of them", where)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, wsaNotAvailable):
+		return fmt.Errorf("%s is not an address of this machine: choose one of its own, or leave addresses out to listen on all of them", where)
 	}
 	return fmt.Errorf("%s cannot be opened: %w", where, err)
+}
+
+// whoListens is the command that tells which program has a port.
+func whoListens(port uint16) string {
+	switch runtime.GOOS {
+	case "linux":
+		return fmt.Sprintf("`ss -ltnp 'sport = :%d'`, as root,", port)
+	case "windows":
+		return "`netstat -abn -p TCP`"
+	}
+	return fmt.Sprintf("`lsof -nP -iTCP:%d -sTCP:LISTEN`, as root,", port)
 }
 
 // close stops accepting and shaking hands; who is in already goes on.

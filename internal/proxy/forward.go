@@ -222,12 +222,11 @@ func (x *exchange) fill() error {
 		}
 		f.pump.start(x, false)
 	}
-	for {
-		f.upTimer.readAfter(x.view.Attributes.IdleTimeout)
+	for wait := x.view.Attributes.IdleTimeout; ; {
+		f.upTimer.readAfter(wait)
 		if f.pump.verdict() != going {
 			return errAborted
 		}
-		sending := f.pump.sending()
 		n, err := f.up.Read(f.in.free())
 		f.in.w += n
 		switch {
@@ -235,10 +234,14 @@ func (x *exchange) fill() error {
 			return nil
 		case f.pump.verdict() != going:
 			return errAborted
-		case sending && errors.Is(err, os.ErrDeadlineExceeded):
-			continue // the target owes no answer before it has the request
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
 		}
-		return err
+		// The target owes no answer before it has had the whole request for the idle
+		// timeout.
+		if wait = f.pump.owed(x.view.Attributes.IdleTimeout); wait <= 0 {
+			return err
+		}
 	}
 }
 

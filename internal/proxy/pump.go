@@ -19,6 +19,7 @@ type pump struct {
 	pending int           // without a pump: bytes of body that still stand in conn.in
 	done    chan struct{} // closed when the goroutine has ended
 	spill   *buffer       // what the client sent beyond the body: its next request
+	sentAt  time.Time     // when sent became true; written before it
 	sent    atomic.Bool   // the body has been passed on whole
 	stopped atomic.Bool   // the exchange needs no more of it
 	end     atomic.Int32  // a verdict
@@ -62,14 +63,23 @@ func (p *pump) intact() bool {
 	return !p.started || p.sent.Load() && p.verdict() == going
 }
 
-// sending says that the body is still on its way to the target.
-func (p *pump) sending() bool {
-	select {
-	case <-p.done:
-		return false
-	default:
-		return !p.sent.Load()
+// owed is how much longer a target may be silent that may be silent for idle
+// after it has got the whole body.
+func (p *pump) owed(idle time.Duration) time.Duration {
+	if p.sent.Load() {
+		return time.Until(p.sentAt.Add(idle))
 	}
+	select {
+	case <-p.done: // it will never get it
+		return 0
+	default:
+		return idle
+	}
+}
+
+func (p *pump) finish() {
+	p.sentAt = time.Now()
+	p.sent.Store(true)
 }
 
 // start begins to pump, with what is left of the body (rest) or to watch only.
@@ -81,15 +91,18 @@ func (p *pump) start(x *exchange, rest bool) {
 	p.pending = 0
 	if !rest {
 		p.makeRoom(x.c)
+		p.finish()
 	}
 	x.c.timer.forget()
 	// A pump outlives no exchange: settle waits for done.
 	go func() {
 		defer close(p.done)
-		if rest && !p.body(x) {
-			return
+		if rest {
+			if !p.body(x) {
+				return
+			}
+			p.finish()
 		}
-		p.sent.Store(true)
 		p.watch(x)
 	}()
 }
