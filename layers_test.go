@@ -41,6 +41,7 @@ var layers = map[string][]string{
 	"internal/acm":    {},
 	"internal/acme":   {},
 	"internal/config": {},
+	"internal/dns":    {},
 	"internal/admin":  {"internal/acm", "internal/config"},
 
 	// A certificate authority for tests.
@@ -74,6 +75,8 @@ type guest struct {
 var guests = map[string]guest{
 	"go.etcd.io/bbolt": {
 		[]string{"internal/store"}, "etcd's own engine in one file: transactions, fsync, no server. MIT, kept by the etcd project."},
+	"github.com/miekg/dns": {
+		[]string{"internal/dns", "internal/acme/acmetest"}, "messages, records and zone files of DNS, and what a CA for tests asks: what CoreDNS is made of. BSD-3-Clause, released every few months; its successor moved away from version 1's interface and is not final."},
 	"github.com/spf13/cobra": {
 		[]string{"cmd/albion"}, "the conventions of a command line: help, completion. Apache-2.0."},
 	"github.com/goccy/go-yaml": {
@@ -88,8 +91,6 @@ var guests = map[string]guest{
 		[]string{"internal/acme"}, "the plumbing of RFC 8555: nonces, signatures, documents. Apache-2.0."},
 	"github.com/letsencrypt/pebble/v2": {
 		[]string{"internal/acme/acmetest"}, "the CA that Let's Encrypt tests clients with; for tests, never in the program. MPL-2.0."},
-	"github.com/miekg/dns": {
-		[]string{"internal/acme/acmetest"}, "the field's DNS library; what that CA asks. BSD."},
 	"golang.org/x/net": {
 		[]string{"internal/acm"}, "international domain names (idna): the Go project's."},
 }

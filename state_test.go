@@ -30,6 +30,12 @@ func everything(t *rapid.T) (albion.Change, func(*albion.Draft)) {
 	name := text.Draw(t, "name")
 	action := anyAction(t, words)
 	addr := rapid.SampledFrom([]netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1%eth0"), {}}).Draw(t, "address")
+	switch c.Kind {
+	case albion.KindRecordSet:
+		c.ID = albion.RecordSetID(id, "www", albion.TypeA, "b")
+	case albion.KindNameService:
+		c.ID = albion.NameServiceID
+	}
 	return c, func(d *albion.Draft) {
 		switch c.Kind {
 		case albion.KindLoadBalancer:
@@ -54,6 +60,13 @@ func everything(t *rapid.T) (albion.Change, func(*albion.Draft)) {
 			albion.Put(d, &albion.Issuance{Certificate: arn, Failures: int(port), Steps: words, Begun: []time.Time{at},
 				Window: albion.Window{Start: at, Explanation: name}, Last: &albion.Setback{Kind: albion.SetbackName, Words: name, Until: at},
 				Order: &albion.Order{Step: albion.StepChosen, Answers: []albion.Answer{{Domain: name, Token: name}}}})
+		case albion.KindHostedZone:
+			albion.Put(d, &albion.HostedZone{ID: id, Name: name, Comment: name, Created: at, Origin: albion.OriginFile})
+		case albion.KindRecordSet:
+			albion.Put(d, &albion.RecordSet{Zone: id, Name: "www", Type: albion.TypeA, SetIdentifier: "b", Weight: int(port), Failover: albion.Primary,
+				TTL: duration, Values: words, Alias: &albion.AliasTarget{LoadBalancer: arn, EvaluateTargetHealth: true}})
+		case albion.KindNameService:
+			albion.Put(d, &albion.NameService{Listen: words, Addresses: []netip.Addr{addr}, NameServers: words, Origin: albion.OriginFile})
 		case albion.KindKey:
 			albion.Put(d, &albion.Key{Name: id, Secret: albion.Secret(name)})
 		}
@@ -102,6 +115,8 @@ func sameTables(a, b *albion.State) bool {
 		reflect.DeepEqual(a.Rules, b.Rules) && reflect.DeepEqual(a.TargetGroups, b.TargetGroups) &&
 		reflect.DeepEqual(a.Certificates, b.Certificates) && reflect.DeepEqual(a.SecurityGroups, b.SecurityGroups) &&
 		reflect.DeepEqual(a.Registrations, b.Registrations) && reflect.DeepEqual(a.Issuances, b.Issuances) &&
+		reflect.DeepEqual(a.HostedZones, b.HostedZones) && reflect.DeepEqual(a.RecordSets, b.RecordSets) &&
+		reflect.DeepEqual(a.NameServices, b.NameServices) &&
 		reflect.DeepEqual(a.Authorities, b.Authorities) && reflect.DeepEqual(a.Keys, b.Keys)
 }
 
