@@ -156,6 +156,7 @@ func (x *exchange) askOn(up *target.Conn) error {
 func (x *exchange) readHead() error {
 	f := &x.f
 	var head h1.Parser
+	var begun time.Time // of a head that comes in pieces
 	for {
 		n, err := head.ReadResponse(&f.res, f.in.bytes(), x.c.req.Method, &x.view.Limits)
 		if err != nil {
@@ -172,7 +173,15 @@ func (x *exchange) readHead() error {
 				return err
 			}
 			f.in.compact()
+			begun = time.Time{}
 			continue // a Parser is ready for the next head
+		}
+		switch {
+		case f.in.empty():
+		case begun.IsZero():
+			begun = time.Now()
+		case time.Since(begun) >= x.view.Attributes.IdleTimeout:
+			return os.ErrDeadlineExceeded // a byte now and then is no answer
 		}
 		var room bool
 		if f.in, room = x.c.listener.shared.buffers.reserve(f.in, maxAnswerHead); !room {

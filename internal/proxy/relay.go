@@ -49,6 +49,7 @@ func (x *exchange) relay() {
 // with that whether its connection can go on.
 func (x *exchange) terms() response {
 	p := response{http10: x.c.req.Minor == 0}
+	x.keep = x.keep && !x.c.listener.closing.Load() // it may have begun to close meanwhile
 	if f := x.f.res.Framing; f == wire.Chunked || f == wire.UntilClose {
 		p.chunked = !p.http10
 		x.keep = x.keep && p.chunked

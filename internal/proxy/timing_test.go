@@ -203,6 +203,45 @@ func TestSilentTargetIs504AfterTheIdleTimeout(t *testing.T) {
 	}
 }
 
+func TestAnswerThatTricklesItsHeadIs504(t *testing.T) {
+	drip := func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			trickle(conn, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1000), 7*time.Second)
+		}
+	}
+	play(t, drip, func(s *stage) {
+		conn := s.enter()
+		defer conn.Close()
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		got, took := status(conn)
+		if got != 504 {
+			t.Errorf("got %d", got)
+		}
+		within(t, "504", took, 60*time.Second, 70*time.Second)
+	})
+}
+
+// Once a listener closes, its last answers say so.
+func TestLastAnswersSayThatTheConnectionCloses(t *testing.T) {
+	thoughtful := func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			<-time.After(10 * time.Second)
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	}
+	play(t, thoughtful, func(s *stage) {
+		conn := s.enter()
+		defer conn.Close()
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		s.all.Go(func() { s.live.Drain(context.Background()) })
+		synctest.Wait()
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || answer.StatusCode != 200 || !answer.Close {
+			t.Errorf("got %+v %v", answer, err)
+		}
+	})
+}
+
 func TestConnectionsEndAfterTheClientKeepAlive(t *testing.T) {
 	play(t, polite, func(s *stage) {
 		conn := s.enter()
