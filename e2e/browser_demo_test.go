@@ -8,11 +8,14 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"go.uber.org/goleak"
 )
 
 // What somebody sees who types `albion demo` and opens what it says: a warning
 // until the CA is imported, then the chat, on a desk and on a phone.
 func TestBrowserShowsTheDemo(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	dir := t.TempDir()
 	https, http := freePort(t), freePort(t)
 	p := start(t, filepath.Join(buildPrograms(t), "albion"), "demo", "--data", dir,

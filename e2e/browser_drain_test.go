@@ -1,10 +1,13 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // talk lets the page say something every 200 ms, which is as often as the chat
@@ -41,7 +44,7 @@ func TestBrowserLosesNothingWhileATargetDrains(t *testing.T) {
 			}
 			bo.until(sawOf("ada", 5))
 
-			s.drainOne(t, ada, c.transport)
+			s.drainOne(t, b, ada, c.transport)
 			s.comeAndGo(t, bo)
 
 			total := evaluate[int](ada, hush) + evaluate[int](bo, hush)
@@ -64,7 +67,7 @@ func sawOf(name string, n int) string {
 }
 
 // drainOne takes the server that ada is connected to out of the file.
-func (s *stage) drainOne(t *testing.T, ada *tab, transport string) {
+func (s *stage) drainOne(t *testing.T, browser context.Context, ada *tab, transport string) {
 	t.Helper()
 	sockets, _, _, _ := ada.seen()
 	s.write("two")
@@ -77,6 +80,13 @@ func (s *stage) drainOne(t *testing.T, ada *tab, transport string) {
 	}
 	if now, _, _, _ := ada.seen(); transport == "websocket" && (len(now) != len(sockets) || now[len(now)-1].closed) {
 		t.Errorf("a socket of the draining target was cut early: %d before, now %+v", len(sockets), now)
+	}
+	kim := open(t, browser, s.origin())
+	for range 3 {
+		if at := kim.connected("websocket"); at != "two" {
+			t.Errorf("a new session came to chat server %s, which drains", at)
+		}
+		kim.do(chromedp.Reload(), chromedp.WaitVisible("#name"))
 	}
 	ada.until(`document.querySelector('#state[data-state=connected]')?.dataset.instance === 'two'`)
 	s.until("chat server one is gone", func(state status) bool { return state.target(s.servers["one"]).State == "" })
