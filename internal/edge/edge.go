@@ -66,7 +66,7 @@ func New(cfg Config) *Edge {
 		cfg:      cfg,
 		targets:  target.New(target.Config{StickinessKey: cfg.StickinessKey, Log: cfg.Log}),
 		keys:     keyring.New(keyring.Config{}),
-		shared:   proxy.NewShared(),
+		shared:   proxy.NewShared(cfg.Log),
 		state:    &albion.State{},
 		ports:    map[albion.ARN]*port{},
 		retiring: map[*port]struct{}{},

@@ -61,6 +61,7 @@ func (p *port) metrics() []albion.Metric {
 		gauge("albion_tunnels_active", "WebSockets open now.", float64(m.Tunnels.Load()), labels...),
 		count("albion_connections_total", "Connections served (NewConnectionCount).", m.Connections.Load(), labels...),
 		count("albion_connections_refused_total", "Connections refused by a security group or for their number (RejectedConnectionCount).", p.refused.Load(), labels...),
+		count("albion_panics_total", "Connections that a mistake in the program ended.", m.Panics.Load(), labels...),
 		count("albion_requests_total", "Requests (RequestCount).", m.Requests.Load(), labels...),
 		count("albion_received_bytes_total", "Bytes from clients (ProcessedBytes).", m.Received.Load(), labels...),
 		count("albion_sent_bytes_total", "Bytes to clients (ProcessedBytes).", m.Sent.Load(), labels...),

@@ -64,7 +64,7 @@ func newBalancer(t testing.TB, change func(*proxy.View), targets ...string) *bal
 	if change != nil {
 		change(&b.view)
 	}
-	b.live = proxy.NewListener(proxy.NewShared())
+	b.live = proxy.NewListener(proxy.NewShared(slog.New(slog.DiscardHandler)))
 	b.live.Set(&b.view)
 	b.listen()
 	return b

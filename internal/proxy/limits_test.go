@@ -287,3 +287,26 @@ func TestClientThatDoesNotReadIsLetGo(t *testing.T) {
 		t.Errorf("the client takes the answer for whole: %v", err)
 	}
 }
+
+func TestAMistakeEndsOneConnectionOnly(t *testing.T) {
+	b := newBalancer(t, nil, web(t, echo))
+	other := b.dial()
+	other.say("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+	other.answer("GET")
+	broken := b.view
+	broken.Routes = nil // no State compiles to this
+	b.live.Set(&broken)
+	unlucky := b.dial()
+	unlucky.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if rest := unlucky.over(); rest != "" {
+		t.Errorf("got %q", rest)
+	}
+	b.live.Set(&b.view)
+	other.say("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+	if _, body := other.answer("GET"); !strings.HasPrefix(body, "GET /2 ") {
+		t.Errorf("the other connection got %q", body)
+	}
+	if b.live.Metrics.Panics.Load() != 1 {
+		t.Errorf("%d mistakes are counted", b.live.Metrics.Panics.Load())
+	}
+}

@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,11 +49,14 @@ type TLS struct {
 	Certificate string // ARN, or "session-reused"
 }
 
-// Shared is the memory that all listeners of a process have in common.
-type Shared struct{ buffers *buffers }
+// Shared is what all listeners of a process have in common.
+type Shared struct {
+	buffers *buffers
+	log     *slog.Logger
+}
 
 // NewShared makes the common part.
-func NewShared() *Shared { return &Shared{buffers: newBuffers()} }
+func NewShared(log *slog.Logger) *Shared { return &Shared{buffers: newBuffers(), log: log} }
 
 // Listener serves the connections of one listener. It outlives the changes of
 // its View.
@@ -92,7 +98,21 @@ func (l *Listener) Serve(client Client) {
 		return
 	}
 	defer l.remove(c)
+	defer l.survive(c)
 	c.serve()
+}
+
+// survive is deferred by every goroutine of a connection: a mistake of ours in
+// one of them ends that connection and not everybody's.
+func (l *Listener) survive(c *conn) {
+	mistake := recover()
+	if mistake == nil {
+		return
+	}
+	c.cut()
+	l.Metrics.Panics.Add(1)
+	l.shared.log.Error("a connection was ended by a mistake in the program: please report it",
+		"client", c.client.Remote.String(), "panic", fmt.Sprint(mistake), "stack", string(debug.Stack()))
 }
 
 // Drain ends the connections: idle ones at once, the others after the answer

@@ -10,6 +10,7 @@ import (
 type Metrics struct {
 	Connections atomic.Uint64    // NewConnectionCount
 	Requests    atomic.Uint64    // RequestCount
+	Panics      atomic.Uint64    // connections that a mistake of ours ended
 	Tunnels     atomic.Int64     // open now
 	Received    atomic.Uint64    // bytes from clients
 	Sent        atomic.Uint64    // bytes to clients

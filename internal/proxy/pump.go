@@ -97,6 +97,7 @@ func (p *pump) start(x *exchange, rest bool) {
 	// A pump outlives no exchange: settle waits for done.
 	go func() {
 		defer close(p.done)
+		defer x.c.listener.survive(x.c)
 		if rest {
 			if !p.body(x) {
 				return

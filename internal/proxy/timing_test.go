@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -31,7 +32,7 @@ type stage struct {
 // play runs a scene in front of a target that does what script says.
 func play(t *testing.T, script func(conn net.Conn), scene func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{t: t, live: proxy.NewListener(proxy.NewShared())}
+		s := &stage{t: t, live: proxy.NewListener(proxy.NewShared(slog.New(slog.DiscardHandler)))}
 		registry := target.New(target.Config{Dial: func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			s.all.Go(func() { defer theirs.Close(); script(theirs) })

@@ -46,9 +46,10 @@ func (x *exchange) carry() {
 	var received, sent int64
 	back := make(chan error, 1)
 	go func() { // joined below
-		var err error
+		err := net.ErrClosed
+		defer func() { back <- err }()
+		defer c.listener.survive(c)
 		received, err = t.copy(&f.upTimer, &c.timer, early)
-		back <- err
 	}()
 	sent, errDown := t.copy(&c.timer, &f.upTimer, nil)
 	errUp := <-back
