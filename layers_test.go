@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	// What HTTP is made of: pure.
 	"internal/wire":    {},
 	"internal/wire/h1": {"internal/wire"},
+	"internal/wire/h2": {"internal/wire"},
 
 	// The data plane: answers requests.
 	"internal/accesslog": {},
@@ -38,11 +39,11 @@ var layers = map[string][]string{
 
 	// The control plane: changes the State.
 	"internal/store":  {},
-	"internal/acm":    {},
+	"internal/acm":    {"internal/acme"},
 	"internal/acme":   {},
 	"internal/config": {},
 	"internal/dns":    {},
-	"internal/admin":  {"internal/acm", "internal/config"},
+	"internal/admin":  {"internal/acm", "internal/config", "internal/dns"},
 
 	// A certificate authority for tests.
 	"internal/acme/acmetest": {},
@@ -92,7 +93,7 @@ var guests = map[string]guest{
 	"github.com/letsencrypt/pebble/v2": {
 		[]string{"internal/acme/acmetest"}, "the CA that Let's Encrypt tests clients with; for tests, never in the program. MPL-2.0."},
 	"golang.org/x/net": {
-		[]string{"internal/acm"}, "international domain names (idna): the Go project's."},
+		[]string{"internal/acm", "internal/wire/h2"}, "international domain names (idna), HTTP/2 frames and HPACK: the Go project's."},
 }
 
 // TestLayers holds every import of the program against the table.
