@@ -60,6 +60,7 @@ func Local(d *albion.Draft, in LocalRequest) (cert *albion.Certificate, changed 
 		return cert, keep(d, cert), nil
 	}
 	cert.Issuer = albion.Local
+	settle(d, cert)
 	if err := issue(d, cert, domains, in.Now, in.Rand); err != nil {
 		return nil, false, err
 	}
@@ -105,10 +106,10 @@ func dueAt(c *albion.Certificate) time.Time {
 }
 
 // Renew issues every local certificate that is due again, in place, and returns
-// their ARNs.
+// their ARNs. What stands in for a CA's certificate is one of them.
 func Renew(d *albion.Draft, now time.Time, rand io.Reader) (renewed []albion.ARN, err error) {
 	for old := range d.Certificates.All() {
-		if old.Issuer != albion.Local || !LocalDue(old, now) {
+		if old.Issuer != albion.Local && !old.Pending || !LocalDue(old, now) {
 			continue
 		}
 		cert := *old

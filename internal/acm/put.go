@@ -39,6 +39,7 @@ func Put(d *albion.Draft, in Import) (*albion.Certificate, error) {
 		return cert, nil
 	}
 	cert.Issuer = albion.Imported
+	settle(d, cert)
 	return cert, fill(d, cert, in.Bundle, in.Now)
 }
 

@@ -99,7 +99,7 @@ func (r *Renewer) log() *slog.Logger {
 func untilDue(s *albion.State, now time.Time) time.Duration {
 	wait := longestWait
 	for c := range s.Certificates.All() {
-		if c.Issuer == albion.Local {
+		if c.Issuer == albion.Local || c.Pending {
 			wait = min(wait, max(0, dueAt(c).Sub(now)))
 		}
 	}

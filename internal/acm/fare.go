@@ -1,0 +1,108 @@
+package acm
+
+import (
+	"time"
+
+	"github.com/albion-lb/albion"
+)
+
+// The words of Fare for certificates that a CA issues, besides those of Status.
+const (
+	StatusPending  = "pending"  // the first contents are on their way
+	StatusRenewing = "renewing" // a renewal is under way
+	StatusRetrying = "retrying" // the last attempt failed
+	StatusAtRisk   = "at risk"  // and little of the lifetime is left
+)
+
+// Fare is how a certificate fares.
+type Fare struct {
+	Word   string // ok, pending, …
+	Reason string
+	Next   string // what happens next and when, or ""
+	Method string // how the next contents come: import, local CA, http-01 at a CA, …
+}
+
+// FareOf says how a certificate is, what happens next, and how.
+func FareOf(s *albion.State, c *albion.Certificate, now time.Time, used bool) Fare {
+	switch c.Issuer {
+	case albion.Imported:
+		word, reason := Status(c, now, used)
+		return Fare{word, reason, "import it again before " + c.NotAfter.UTC().Format(time.DateOnly), "import"}
+	case albion.Local:
+		word, reason := Status(c, now, used)
+		return Fare{word, reason, "renewed " + moment(dueAt(c), now), "local CA"}
+	}
+	i, ok := s.Issuances.Get(string(c.ARN))
+	if !ok {
+		i = &albion.Issuance{}
+	}
+	f := Fare{Method: method(c.Request)}
+	due := plan(s, c, used, now)
+	f.Next = next(due, i, c, now)
+	f.Word, f.Reason = condition(c, i, now, used)
+	return f
+}
+
+// condition is the word for a certificate of a CA, and why.
+func condition(c *albion.Certificate, i *albion.Issuance, now time.Time, used bool) (word, reason string) {
+	life := c.NotAfter.Sub(c.NotBefore)
+	word, reason = lifetime(c.NotBefore, c.NotAfter, now)
+	if word == StatusExpiring {
+		word = StatusOK // which of the certificates that a CA issues is late is said by its journal
+	}
+	switch {
+	case c.Pending && i.Last != nil:
+		return StatusRetrying, i.Last.Error()
+	case c.Pending:
+		return StatusPending, "the CA has not issued it yet; meanwhile the local CA's is shown"
+	case word == StatusExpired:
+		if i.Last != nil {
+			reason += "; " + i.Last.Error()
+		}
+		return StatusExpired, reason
+	case i.Last != nil && c.NotAfter.Sub(now) < life/6:
+		return StatusAtRisk, "expires in " + span(c.NotAfter.Sub(now)) + ": " + i.Last.Error()
+	case i.Last != nil:
+		return StatusRetrying, i.Last.Error()
+	case i.Order != nil:
+		return StatusRenewing, "an order is under way"
+	case word == StatusOK && !used:
+		return StatusUnused, "no listener shows it, so it is not renewed"
+	}
+	return word, reason
+}
+
+func next(due Due, i *albion.Issuance, c *albion.Certificate, now time.Time) string {
+	switch {
+	case due.Deed == Nothing:
+		return ""
+	case due.Deed == Look:
+		return "renewed " + moment(renewAt(c, i), now)
+	case i.Last != nil:
+		return "tried again " + moment(due.At, now)
+	case c.Pending || i.Order != nil:
+		return "obtained " + moment(due.At, now)
+	}
+	return "renewed " + moment(due.At, now)
+}
+
+// moment is "now" or "at 2026-01-02 15:04 UTC".
+func moment(at, now time.Time) string {
+	if !at.After(now) {
+		return "now"
+	}
+	return "at " + date(at)
+}
+
+// method is "http-01 at letsencrypt".
+func method(r *albion.Request) string {
+	way := string(r.Challenge)
+	if way == "" {
+		way = "http-01 or tls-alpn-01"
+	}
+	ca := IssuerName(r.Directory)
+	if ca == r.Directory {
+		ca = r.Host()
+	}
+	return way + " at " + ca
+}

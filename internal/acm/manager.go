@@ -1,0 +1,349 @@
+package acm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/acme"
+)
+
+const (
+	attemptTimeout = 15 * time.Minute
+	maxAttempts    = 10          // at a time
+	storeRetry     = time.Minute // after a journal entry that could not be made
+	cleanupTimeout = 30 * time.Second
+	maxSkew        = 5 * time.Minute
+)
+
+// Manager obtains and renews the certificates that CAs issue. Every field but
+// Changed, Live and Log is needed.
+type Manager struct {
+	State   func() *albion.State                                                               // the one in force; must not block
+	Changed <-chan struct{}                                                                    // receives after certificates may have changed; may be nil
+	Update  func(ctx context.Context, change func(*albion.Draft) error) (*albion.State, error) // makes change durable, or returns why not
+	Live    func(ctx context.Context, version uint64) error                                    // returns when this version is served; nil: it is at once
+	CA      acme.Config                                                                        // for every CA; Directory, Roots and Now are filled in
+	Now     func() time.Time
+	After   func(time.Duration) <-chan time.Time // time.After
+	Rand    io.Reader                            // crypto/rand.Reader
+	Log     *slog.Logger                         // nil: silent
+}
+
+// Run obtains and renews until ctx is done, and returns nil when all its
+// attempts have ended. What fails is journalled and tried again.
+func (m *Manager) Run(ctx context.Context) error {
+	var attempts sync.WaitGroup
+	defer attempts.Wait()
+	done := make(chan ended)
+	running, held := map[albion.ARN]bool{}, map[albion.ARN]time.Time{}
+	for {
+		now, wait := m.Now(), longestWait
+		for _, due := range Plan(m.State(), now) {
+			at := latest(due.At, held[due.Certificate]).Sub(now)
+			switch {
+			case due.Deed == Nothing || running[due.Certificate]:
+			case at > 0:
+				wait = min(wait, at)
+			case len(running) < maxAttempts:
+				running[due.Certificate] = true
+				attempts.Go(func() {
+					err := m.do(ctx, due)
+					select {
+					case done <- ended{due.Certificate, err}:
+					case <-ctx.Done():
+					}
+				})
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-done:
+			delete(running, e.certificate)
+			delete(held, e.certificate)
+			if e.err != nil {
+				held[e.certificate] = m.Now().Add(storeRetry)
+			}
+		case <-m.Changed:
+		case <-m.After(wait):
+		}
+	}
+}
+
+// ended is an attempt that has come to its end; err says that not even its
+// outcome could be kept.
+type ended struct {
+	certificate albion.ARN
+	err         error
+}
+
+// do does what is due. Its error says that the journal could not be written;
+// what the CA refused is in the journal.
+func (m *Manager) do(ctx context.Context, due Due) error {
+	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	var err error
+	if due.Deed == Look {
+		err = m.look(attempt, due.Certificate)
+	} else {
+		err = m.obtain(attempt, due.Certificate)
+	}
+	if err == nil || ctx.Err() != nil || errors.Is(err, errSuperseded) {
+		return nil // what is wanted has changed, or the program ends: the journal says how to go on
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = &albion.Setback{Kind: albion.SetbackUnavailable, Sentence: "the CA took more than " + attemptTimeout.String(), Advice: "it is tried again by itself"}
+	}
+	var s *albion.Setback
+	if !errors.As(err, &s) {
+		m.log().Error("a certificate cannot be worked on", "certificate", due.Certificate, "error", err)
+		return err
+	}
+	return m.fail(ctx, due.Certificate, s)
+}
+
+// obtain goes on with the order of a certificate, or begins one, until it is in
+// place.
+func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
+	s, err := m.Update(ctx, func(d *albion.Draft) error { return begin(d, arn, m.Now(), m.Rand) })
+	if err != nil {
+		return err
+	}
+	cert, ok := s.Certificates.Get(string(arn))
+	if !ok || cert.Request == nil {
+		return errSuperseded
+	}
+	client, err := m.client(cert.Request)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	task, err := m.task(ctx, client, s, cert)
+	if err != nil {
+		return err
+	}
+	if task.Order.Step == albion.StepChosen { // from before a restart
+		if err := m.live(ctx, s.Version); err != nil {
+			return err
+		}
+	}
+	for task.Order.Step != albion.StepDownloaded {
+		if err := m.step(ctx, client, arn, &task); err != nil {
+			return err
+		}
+	}
+	s, err = m.Update(ctx, func(d *albion.Draft) error { return install(d, arn, m.Now()) })
+	if err != nil {
+		return err
+	}
+	m.clean(ctx, client, task)
+	m.checkClock(client)
+	if now, ok := s.Certificates.Get(string(arn)); ok {
+		m.log().Info("certificate issued", "certificate", arn, "name", now.Name, "domains", now.Domains, "serial", now.Serial, "until", now.NotAfter, "ca", cert.Request.Host())
+	}
+	return nil
+}
+
+// step takes one step, keeps it, and waits until what it made known is served.
+func (m *Manager) step(ctx context.Context, client *acme.Client, arn albion.ARN, task *acme.Task) error {
+	next, err := client.Advance(ctx, *task)
+	if err != nil {
+		return err
+	}
+	said := describe(next, task.Request)
+	s, err := m.Update(ctx, func(d *albion.Draft) error { return record(d, arn, task.Order, next, said) })
+	if err != nil {
+		return err
+	}
+	m.log().Debug("step", "certificate", arn, "done", said)
+	task.Order = next
+	if next.Step == albion.StepChosen {
+		return m.live(ctx, s.Version)
+	}
+	return nil
+}
+
+// describe says in a sentence what a step has done.
+func describe(o *albion.Order, r *albion.Request) string {
+	switch o.Step {
+	case albion.StepOrdered:
+		return "ordered " + strings.Join(r.Domains, ", ") + " from " + r.Host()
+	case albion.StepChosen:
+		var ways []string
+		for _, a := range o.Answers {
+			ways = append(ways, a.Domain+" by "+string(a.Challenge))
+		}
+		if len(ways) == 0 {
+			return "every name was proved before"
+		}
+		return "ready to prove " + strings.Join(ways, ", ")
+	case albion.StepAsked:
+		return "the CA looks"
+	case albion.StepValidated:
+		return "every name is proved"
+	case albion.StepIssued:
+		return "the CA has signed"
+	case albion.StepDownloaded:
+		return "the certificate is here"
+	}
+	return ""
+}
+
+// task gathers what the steps need, and registers the account if the CA does not
+// know it yet.
+func (m *Manager) task(ctx context.Context, client *acme.Client, s *albion.State, cert *albion.Certificate) (acme.Task, error) {
+	none := acme.Task{}
+	i, ok := s.Issuances.Get(string(cert.ARN))
+	if !ok || i.Order == nil {
+		return none, errSuperseded
+	}
+	account, ok := s.Registrations.Get(i.Order.Account)
+	if !ok {
+		return none, fmt.Errorf("acm: there is no account %s", i.Order.Account)
+	}
+	accountKey, ok := s.Keys.Get(account.KeyName())
+	if !ok {
+		return none, fmt.Errorf("acm: the key of the account %s is missing", account.ID)
+	}
+	orderKey, ok := s.Keys.Get(albion.OrderKeyName(cert.ARN))
+	if !ok {
+		return none, fmt.Errorf("acm: the key of the order for %s is missing", cert.ARN)
+	}
+	out := acme.Task{Registration: account, Request: cert.Request, Order: i.Order}
+	var err error
+	if out.AccountKey, err = signer(accountKey); err != nil {
+		return none, err
+	}
+	if out.Key, err = signer(orderKey); err != nil {
+		return none, err
+	}
+	if account.URL != "" {
+		return out, nil
+	}
+	out.Registration, err = client.Register(ctx, account, out.AccountKey, nil)
+	if err != nil {
+		return none, err
+	}
+	_, err = m.Update(ctx, func(d *albion.Draft) error {
+		albion.Put(d, out.Registration)
+		i := issuance(d, cert.ARN)
+		i.Steps = say(i.Steps, "registered an account at "+cert.Request.Host())
+		albion.Put(d, i)
+		return nil
+	})
+	return out, err
+}
+
+// look asks the CA when it wants a certificate renewed. That it does not say
+// delays nothing: the lifetime decides.
+func (m *Manager) look(ctx context.Context, arn albion.ARN) error {
+	cert, ok := m.State().Certificates.Get(string(arn))
+	if !ok || cert.Request == nil {
+		return errSuperseded
+	}
+	leaf, err := parseFirst(cert.Chain)
+	if err != nil {
+		return err
+	}
+	client, err := m.client(cert.Request)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	window, err := client.Window(ctx, leaf)
+	switch {
+	case errors.Is(err, acme.ErrNoWindow):
+		window = albion.Window{Check: m.Now().Add(withoutWindow)}
+	case err != nil:
+		m.log().Warn("the CA does not say when to renew", "certificate", arn, "error", err)
+		window = albion.Window{}
+	}
+	_, err = m.Update(ctx, func(d *albion.Draft) error { return look(d, arn, window, m.Now()) })
+	return err
+}
+
+// fail journals why an attempt failed, and gives back what it held at the CA.
+func (m *Manager) fail(ctx context.Context, arn albion.ARN, why *albion.Setback) error {
+	before := m.State()
+	dropped := false
+	s, err := m.Update(ctx, func(d *albion.Draft) (err error) {
+		dropped, err = fail(d, arn, why, m.Now())
+		return err
+	})
+	if errors.Is(err, errSuperseded) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if i, ok := s.Issuances.Get(string(arn)); ok {
+		m.log().Error("a certificate could not be obtained", "certificate", arn, "problem", why.Sentence, "advice", why.Advice, "words", why.Words, "next", i.Next)
+	}
+	if dropped && why.Kind != albion.SetbackGone {
+		m.abandon(ctx, before, arn)
+	}
+	return nil
+}
+
+// abandon gives back the names that are not proved yet.
+func (m *Manager) abandon(ctx context.Context, s *albion.State, arn albion.ARN) {
+	cert, ok := s.Certificates.Get(string(arn))
+	if i, known := s.Issuances.Get(string(arn)); !ok || !known || cert.Request == nil || i.Order == nil || len(i.Order.Answers) == 0 {
+		return
+	}
+	client, err := m.client(cert.Request)
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if task, err := m.task(ctx, client, s, cert); err == nil {
+		err = client.Abandon(ctx, task)
+		m.log().Debug("gave back what was not proved", "certificate", arn, "error", err)
+	}
+}
+
+// clean removes the records of an order, also when the program is about to end.
+func (m *Manager) clean(ctx context.Context, client *acme.Client, task acme.Task) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if err := client.CleanUp(ctx, task.Order); err != nil {
+		m.log().Warn("records of a challenge could not be removed", "error", err)
+	}
+}
+
+// checkClock warns when the CA's clock and ours differ: certificates would seem
+// to begin in the future, or be renewed too late.
+func (m *Manager) checkClock(client *acme.Client) {
+	if ahead, ok := client.Skew(); ok && ahead.Abs() > maxSkew {
+		m.log().Warn("this machine's clock and the CA's differ: check the time service", "ahead", ahead.Round(time.Second).String())
+	}
+}
+
+func (m *Manager) live(ctx context.Context, version uint64) error {
+	if m.Live == nil {
+		return nil
+	}
+	return m.Live(ctx, version)
+}
+
+func (m *Manager) client(r *albion.Request) (*acme.Client, error) {
+	config := m.CA
+	config.Directory, config.Roots, config.Now = r.Directory, r.Roots, m.Now
+	return acme.New(config)
+}
+
+func (m *Manager) log() *slog.Logger {
+	if m.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return m.Log
+}

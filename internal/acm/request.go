@@ -1,0 +1,197 @@
+package acm
+
+import (
+	"io"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/albion-lb/albion"
+)
+
+// The directories of the CAs that have names here ([LE] "ACME Endpoints").
+const (
+	LetsEncrypt        = "letsencrypt"
+	LetsEncryptStaging = "letsencrypt-staging"
+
+	letsEncryptURL        = "https://acme-v02.api.letsencrypt.org/directory"
+	letsEncryptStagingURL = "https://acme-staging-v02.api.letsencrypt.org/directory"
+)
+
+// CARequest asks for a certificate of a CA that speaks ACME. What it says is in
+// the words of a person.
+type CARequest struct {
+	Name      string   // "" means the first domain
+	Domains   []string // DNS names and IP addresses; international names in any script
+	Issuer    string   // letsencrypt, letsencrypt-staging, or the https URL of a directory
+	Roots     string   // PEM; who vouches for a private CA's server; "": the system's authorities
+	Email     string
+	Challenge string // http, tls-alpn, or "" for either
+	KeyType   string // ecdsa (or ""), or rsa
+	Profile   string
+	Again     bool // try now, even when it has failed a moment ago
+	Origin    albion.Origin
+	Now       time.Time
+	Rand      io.Reader
+	ID        [16]byte // random; of the ARN, should the name be new
+}
+
+// Request makes a certificate be one that a CA issues: its ARN is there at once,
+// its contents follow. Until then it keeps what it has, if that is good for the
+// names, or else it is given something by the balancer's own authority, so that
+// there is an answer to a handshake. When nothing differs from what was
+// requested before, nothing changes and changed is false.
+func Request(d *albion.Draft, in CARequest) (cert *albion.Certificate, changed bool, err error) {
+	want, err := in.request()
+	if err != nil {
+		return nil, false, err
+	}
+	if in.Name == "" {
+		in.Name = want.Domains[0]
+	}
+	cert, err = slot(d, in.Name, in.Origin, in.ID, in.Now)
+	if err != nil {
+		return nil, false, err
+	}
+	same := cert.Issuer == albion.ACME && reflect.DeepEqual(cert.Request, want)
+	if same && !in.Again {
+		return cert, keep(d, cert), nil
+	}
+	if !same {
+		restart(d, cert.ARN)
+	}
+	hurry(d, cert.ARN)
+	cert.Issuer, cert.Request = albion.ACME, want
+	if _, ok := d.Certificates.Get(string(cert.ARN)); ok && good(cert, want.Domains, in.Now) {
+		albion.Put(d, cert)
+		return cert, true, nil
+	}
+	cert.Pending = true
+	if err := issue(d, cert, want.Domains, in.Now, in.Rand); err != nil {
+		return nil, false, err
+	}
+	return cert, true, nil
+}
+
+// good says whether what a certificate holds can be shown for these names
+// meanwhile.
+func good(cert *albion.Certificate, domains []string, now time.Time) bool {
+	leaf, err := parseFirst(cert.Chain)
+	if err != nil || now.After(leaf.NotAfter) {
+		return false
+	}
+	return !slices.ContainsFunc(domains, func(name string) bool { return leaf.VerifyHostname(name) != nil })
+}
+
+// restart forgets an order that was for something else, and its failures.
+func restart(d *albion.Draft, arn albion.ARN) {
+	old, ok := d.Issuances.Get(string(arn))
+	if !ok {
+		return
+	}
+	i := *old
+	i.Order, i.Last, i.Failures = nil, nil, 0
+	albion.Put(d, &i)
+	albion.Delete[*albion.Key](d, albion.OrderKeyName(arn))
+}
+
+// hurry ends the wait after a failure.
+func hurry(d *albion.Draft, arn albion.ARN) {
+	old, ok := d.Issuances.Get(string(arn))
+	if !ok {
+		return
+	}
+	i := *old
+	i.Next = time.Time{}
+	albion.Put(d, &i)
+}
+
+// settle makes a certificate be none of a CA's any more.
+func settle(d *albion.Draft, cert *albion.Certificate) {
+	cert.Request, cert.Pending = nil, false
+	albion.Delete[*albion.Issuance](d, string(cert.ARN))
+	albion.Delete[*albion.Key](d, albion.OrderKeyName(cert.ARN))
+}
+
+// request turns words into what the CA will be asked.
+func (in *CARequest) request() (*albion.Request, error) {
+	domains, err := localDomains(in.Domains)
+	if err != nil {
+		return nil, err
+	}
+	for _, domain := range domains {
+		_, address := netip.ParseAddr(domain)
+		switch {
+		case strings.HasPrefix(domain, "*."):
+			return nil, refuse("DomainName", "the wildcard %s needs the DNS challenge, which is not built yet: name the hosts one by one, or import a certificate", domain)
+		case address != nil && !strings.Contains(domain, "."):
+			return nil, refuse("DomainName", "no public CA issues for %q, which is no full domain name: use issuer local for it", domain)
+		}
+	}
+	r := &albion.Request{Roots: in.Roots, Email: in.Email, Domains: domains, Profile: in.Profile}
+	if r.Directory, err = Directory(in.Issuer); err != nil {
+		return nil, err
+	}
+	if r.Challenge, err = challenge(in.Challenge); err != nil {
+		return nil, err
+	}
+	switch in.KeyType {
+	case "", string(albion.KeyECDSA):
+		r.KeyType = albion.KeyECDSA
+	case string(albion.KeyRSA):
+		r.KeyType = albion.KeyRSA
+	default:
+		return nil, refuse("KeyAlgorithm", "the key type %q is not known: expected ecdsa or rsa", printable(in.KeyType))
+	}
+	return r, nil
+}
+
+// Directory is the address of a CA, given by its name here or as that address.
+func Directory(issuer string) (string, error) {
+	switch issuer {
+	case LetsEncrypt:
+		return letsEncryptURL, nil
+	case LetsEncryptStaging:
+		return letsEncryptStagingURL, nil
+	case "zerossl", "google":
+		return "", refuse("CertificateAuthority", "the CA %s wants an account that was made elsewhere, which is not built yet: use letsencrypt", issuer)
+	}
+	if strings.HasPrefix(issuer, "https://") {
+		return issuer, nil
+	}
+	return "", refuse("CertificateAuthority", "the CA %q is not known: expected letsencrypt, letsencrypt-staging, or the https address of a CA's ACME directory", printable(issuer))
+}
+
+// Staging is where a CA can be tried without its limits; the CA itself when it
+// has no such place.
+func Staging(issuer string) string {
+	if issuer == LetsEncrypt || issuer == letsEncryptURL {
+		return LetsEncryptStaging
+	}
+	return issuer
+}
+
+// IssuerName is the name of a directory here, or the directory.
+func IssuerName(directory string) string {
+	switch directory {
+	case letsEncryptURL:
+		return LetsEncrypt
+	case letsEncryptStagingURL:
+		return LetsEncryptStaging
+	}
+	return directory
+}
+
+func challenge(word string) (albion.Challenge, error) {
+	switch word {
+	case "", "auto":
+		return "", nil
+	case "http", string(albion.ChallengeHTTP):
+		return albion.ChallengeHTTP, nil
+	case "tls-alpn", string(albion.ChallengeALPN):
+		return albion.ChallengeALPN, nil
+	}
+	return "", refuse("ValidationMethod", "the challenge %q is not built: expected http or tls-alpn", printable(word))
+}
