@@ -5,8 +5,9 @@ import "time"
 // Seen is what the data plane observes, as the API shows it: never part of a
 // State, never stored.
 type Seen struct {
-	Listeners []ListenerSeen
-	Targets   []TargetSeen
+	Listeners   []ListenerSeen
+	Targets     []TargetSeen
+	NameServers []NameServerSeen
 }
 
 // ListenerSeen is how a listener fares.

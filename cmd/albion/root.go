@@ -46,7 +46,7 @@ configuration without cutting a connection.`,
 	root.SetErr(s.err)
 	root.PersistentFlags().StringVar(&g.dataDir, "data", defaultDataDir(), "folder for the state and the keys (or $ALBION_DATA)")
 	root.SetVersionTemplate("albion {{.Version}}\n")
-	root.AddCommand(newDemo(g), newUp(g), newServe(g), newApply(g), newStatus(g), newCert(g), newSchema(g))
+	root.AddCommand(newDemo(g), newUp(g), newServe(g), newApply(g), newStatus(g), newCert(g), newDNS(g), newSchema(g))
 	return root
 }
 

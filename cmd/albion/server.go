@@ -18,6 +18,7 @@ import (
 	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/acm"
 	"github.com/albion-lb/albion/internal/admin"
+	"github.com/albion-lb/albion/internal/dns"
 	"github.com/albion-lb/albion/internal/edge"
 	"github.com/albion-lb/albion/internal/store"
 )
@@ -30,6 +31,7 @@ type server struct {
 	level   *slog.LevelVar
 	store   *store.Store
 	edge    *edge.Edge
+	names   *dns.Server
 	service *admin.Service
 	socket  net.Listener      // the operator's
 	public  net.Listener      // metrics, health and status; nil: none
@@ -75,7 +77,8 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	}
 	srv := &server{dataDir: o.dataDir, log: log, level: level, store: state}
 	srv.edge = edge.New(edge.Config{Log: log, StickinessKey: key, Stdout: s.out, Grace: o.grace})
-	srv.service = admin.New(admin.Config{Store: state, Seen: srv.edge.Seen, Metrics: srv.edge.Metrics, Version: version()})
+	srv.names = dns.New(dns.Config{Log: log, Seen: srv.edge.Seen, Addresses: ownAddresses})
+	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
 		return nil, err
 	}
@@ -148,10 +151,12 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 			}
 		})
 	}
-	if err := s.edge.Apply(s.store.State()); err != nil {
+	state := s.store.State()
+	if err := errors.Join(s.edge.Apply(state), s.names.Apply(state)); err != nil {
 		return errors.Join(err, s.closeUnused())
 	}
 	start(&parts, serving, "edge", s.edge.Run)
+	start(&parts, serving, "name server", s.names.Run)
 	start(&parts, work, "state", s.follow)
 	start(&parts, work, "renewals", s.renew)
 	start(&waysIn, drained, "operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
@@ -198,7 +203,7 @@ func (s *server) follow(ctx context.Context) error {
 				s.log.Error("the CA certificate cannot be written", "error", err.Error())
 			}
 		}
-		if err := s.edge.Apply(state); err != nil && ctx.Err() == nil {
+		if err := errors.Join(s.edge.Apply(state), s.names.Apply(state)); err != nil && ctx.Err() == nil {
 			s.log.Error("a change cannot be made live", "version", state.Version, "error", err.Error())
 		}
 	}
@@ -234,6 +239,11 @@ func (s *server) problems() error {
 	for _, l := range s.service.Status().Listeners {
 		if l.Problem != "" {
 			all = append(all, fmt.Errorf("listener %s: %s", l.Name, l.Problem))
+		}
+	}
+	for _, n := range s.names.Seen() {
+		if n.Problem != "" {
+			all = append(all, fmt.Errorf("name server %s: %s", n.Address, n.Problem))
 		}
 	}
 	return errors.Join(all...)

@@ -42,7 +42,7 @@ func newStatus(g *globals) *cobra.Command {
 }
 
 func (g *globals) showStatus(s *admin.Status) error {
-	switch configured := len(s.Listeners)+len(s.Certificates)+len(s.TargetGroups) > 0; {
+	switch configured := len(s.Listeners)+len(s.Certificates)+len(s.TargetGroups)+len(s.Zones) > 0; {
 	case !configured && !s.Running:
 		fmt.Fprintf(g.out, "Nothing runs on %s, and nothing is configured there: `albion up` or `albion serve -c FILE` begins.\n", g.dataDir)
 		return nil
@@ -57,7 +57,35 @@ func (g *globals) showStatus(s *admin.Status) error {
 		return err
 	}
 	fmt.Fprintln(g.out)
-	return g.showTargets(s.TargetGroups)
+	if err := g.showTargets(s.TargetGroups); err != nil {
+		return err
+	}
+	return g.showNames(s)
+}
+
+// showNames says nothing where no names are answered.
+func (g *globals) showNames(s *admin.Status) error {
+	if len(s.NameServers) > 0 {
+		var rows [][]string
+		for _, n := range s.NameServers {
+			rows = append(rows, []string{n.Address, n.State, orDash(n.Problem)})
+		}
+		fmt.Fprintln(g.out)
+		if err := table(g.out, []string{"NAME SERVER", "STATE", "PROBLEM"}, rows); err != nil {
+			return err
+		}
+	}
+	if len(s.Zones) == 0 {
+		return nil
+	}
+	fmt.Fprintln(g.out)
+	if err := g.showZones(s.Zones); err != nil {
+		return err
+	}
+	if len(s.NameServers) == 0 {
+		fmt.Fprintln(g.out, "  Nobody is answered: say where under dns: listen: in the configuration file.")
+	}
+	return nil
 }
 
 func (g *globals) showListeners(all []admin.Listener) error {

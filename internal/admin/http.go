@@ -38,6 +38,7 @@ func (s *Service) Operations() http.Handler {
 		status := s.Status()
 		return &status, nil
 	}))
+	s.zoneOperations(mux)
 	return mux
 }
 

@@ -31,6 +31,11 @@ func (s *Service) healthz(w http.ResponseWriter, _ *http.Request) {
 			problems = append(problems, describeProblem(l))
 		}
 	}
+	for _, n := range s.Status().NameServers {
+		if n.State != "serving" {
+			problems = append(problems, describeNameServer(n))
+		}
+	}
 	status, word := http.StatusOK, "ok"
 	if len(problems) > 0 {
 		status, word = http.StatusServiceUnavailable, "failed"

@@ -21,6 +21,8 @@ type Status struct {
 	Listeners     []Listener
 	Certificates  []Certificate
 	TargetGroups  []TargetGroup
+	NameServers   []NameServer // where names are answered
+	Zones         []Zone
 	Authority     string `json:",omitempty"` // PEM of the local CA, for clients to trust
 }
 
@@ -75,6 +77,7 @@ func (s *Service) Status() Status {
 	}
 	out.Listeners = listeners(state, seen)
 	out.TargetGroups = groups(state, seen)
+	out.NameServers, out.Zones = nameServers(state, seen, out.Running), s.Zones()
 	return out
 }
 

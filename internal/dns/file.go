@@ -14,7 +14,7 @@ import (
 )
 
 // MaxFile is the most bytes that a zone file may have.
-const MaxFile = 4 << 20
+const MaxFile = 2 << 20
 
 // Skipped is what was left out of a zone or a zone file, and why.
 type Skipped struct {
