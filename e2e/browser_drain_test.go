@@ -33,6 +33,7 @@ func TestBrowserLosesNothingWhileATargetDrains(t *testing.T) {
 		{"xhr-streaming", withoutWebSocket},
 	} {
 		t.Run(c.transport, func(t *testing.T) {
+			s := s.on(t)
 			ada, bo := open(t, b, s.origin(), c.script), open(t, b, s.origin())
 			ada.connectedTo(c.transport, "one")
 			bo.connectedTo("websocket", "two")

@@ -76,6 +76,13 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
+// on is the same stage for a test within the test.
+func (s *stage) on(t *testing.T) *stage {
+	same := *s
+	same.t = t
+	return &same
+}
+
 func (s *stage) file() string   { return filepath.Join(s.dir, "albion.yaml") }
 func (s *stage) data() string   { return filepath.Join(s.dir, "data") }
 func (s *stage) origin() string { return fmt.Sprintf("https://chat.test:%d", s.port) }
