@@ -6,10 +6,10 @@ PARALLEL  ?= 2
 FUZZTIME  ?= 20s
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help build test unit e2e lint bench fuzz tools clean
+.PHONY: help build test unit e2e lint bench microbench fuzz tools clean
 
 help: ## say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 build: ## bin/albion and bin/chat
 	$(GO) build -o bin/albion ./cmd/albion
@@ -33,7 +33,10 @@ lint: ## go vet for three systems, golangci-lint, gofmt
 	GOOS=windows $(GO) vet ./cmd/... ./internal/... ./sockjs/... .
 	$(GO) run $(LINT) run ./...
 
-bench: ## benchmarks of the request and handshake path
+bench: ## side by side with nginx, HAProxy and Caddy; writes docs/benchmarks.*
+	$(GO) run ./bench
+
+microbench: ## benchmarks of the request and handshake path
 	$(GO) test -run '^$$' -bench . -benchmem -p 1 ./internal/...
 
 fuzz: ## every fuzz test for FUZZTIME

@@ -61,6 +61,9 @@ var layers = map[string][]string{
 	// The only place that knows both planes.
 	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/config", "internal/dns", "internal/admin", "examples/chat/room"},
 
+	// Measures the program from outside, as it does others.
+	"bench": {},
+
 	// Tests only: drive the whole.
 	"e2e": {},
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// instance is a balancer that runs.
+type instance struct {
+	peer   *peer
+	setup  setup
+	config string
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when the process has
+}
+
+// Bounds of starting and ending; ten thousand certificates take their time.
+const (
+	startTime = 3 * time.Minute
+	endTime   = 15 * time.Second
+	pollEvery = 10 * time.Millisecond
+)
+
+// launch starts a balancer and returns when it answers.
+func launch(ctx context.Context, p *peer, s setup) (*instance, error) {
+	config, err := p.render(&s)
+	if err != nil {
+		return nil, err
+	}
+	said, err := os.Create(filepath.Join(s.Dir, "output"))
+	if err != nil {
+		return nil, err
+	}
+	defer said.Close() // the process has its own
+	cmd := exec.Command(p.program, p.start(&s, config)...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = said, said, s.Dir
+	group(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	in := &instance{peer: p, setup: s, config: config, cmd: cmd, ended: make(chan struct{})}
+	go func() { // ends with the process; stop waits for it
+		cmd.Wait()
+		close(in.ended)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	if err := in.await(ctx, s.Generation); err != nil {
+		in.stop()
+		out, _ := os.ReadFile(said.Name())
+		return nil, fmt.Errorf("bench: %s does not start: %w: %s", p.Name, err, lastLines(out))
+	}
+	return in, nil
+}
+
+// await waits until the balancer answers new connections with the configuration
+// of that generation.
+func (in *instance) await(ctx context.Context, generation int) error {
+	want := strconv.Itoa(generation)
+	for {
+		if got, err := in.generation(ctx); err == nil && got == want {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-in.ended:
+			return errors.New("it ended")
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// generation asks on a new connection which configuration is in force.
+func (in *instance) generation(ctx context.Context) (string, error) {
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", address(in.setup.HTTP))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(2 * time.Second))
+	if _, err := fmt.Fprintf(conn, "GET /generation HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", in.setup.Name); err != nil {
+		return "", err
+	}
+	var answer bytes.Buffer
+	chunk := make([]byte, 1<<10)
+	for answer.Len() < 8<<10 {
+		n, err := conn.Read(chunk)
+		answer.Write(chunk[:n])
+		if err != nil {
+			break
+		}
+	}
+	_, body, _ := bytes.Cut(answer.Bytes(), []byte("\r\n\r\n"))
+	return string(body), nil
+}
+
+// change makes the next generation of the configuration true.
+func (in *instance) change(ctx context.Context) error {
+	in.setup.Generation++
+	if _, err := in.peer.render(&in.setup); err != nil {
+		return err
+	}
+	if err := in.peer.change(ctx, in.peer, in); err != nil {
+		return err
+	}
+	return in.await(ctx, in.setup.Generation)
+}
+
+func (in *instance) usage() (usage, error) { return usageOf(in.cmd.Process.Pid) }
+
+// stop ends the balancer and everything that it started.
+func (in *instance) stop() {
+	in.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-in.ended:
+	case <-time.After(endTime):
+	}
+	killGroup(in.cmd)
+	<-in.ended
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// freePorts finds ports that nobody listens on.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close() // together, so that no port is found twice
+		ports[i] = ln.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}

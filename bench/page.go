@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// page is docs/benchmarks.md.
+func (r *report) page() string {
+	var b strings.Builder
+	b.WriteString("# Benchmarks\n\nThis page is written by `make bench`, which you can run yourself: it holds Albion side by side with " +
+		join(r.Peers[1:]) + " and writes what it finds, wherever Albion loses too.\n\n")
+	if n := r.noisy(); n != "" {
+		b.WriteString(n + " Run it again when nothing else does.\n\n")
+	}
+	b.WriteString("![Processor time and memory, relative to the better of nginx and HAProxy](benchmarks.svg)\n\n")
+	b.WriteString(r.table())
+	fmt.Fprintf(&b, "\nMedians of %d rounds. The bold ones are compared: the ratio is Albion's number divided by that of the better of nginx and HAProxy "+
+		"(of HAProxy alone for idle tunnels), turned over where more is better, so that less than 1 is good for Albion everywhere. "+
+		"The spread is from the lowest to the highest round, relative to the median, of whoever varied most. "+
+		"Against Caddy the goal is %.2f in every work that has a goal.\n\n", r.Plan.Rounds, caddyGoal)
+	b.WriteString("## Where Albion loses, or misses its goal\n\n")
+	if losses := r.losses(); len(losses) > 0 {
+		b.WriteString(strings.Join(losses, "\n") + "\n")
+	} else {
+		b.WriteString("Nowhere in this run.\n")
+	}
+	b.WriteString("\n## All numbers\n\nOf the small answers at full speed, rates and latencies say how much of the processors the load and the origin leave, " +
+		"as much as they say about the balancer. Samples of every round are in [benchmarks.json](benchmarks.json).\n\n")
+	b.WriteString(r.details())
+	b.WriteString(r.conditions())
+	return b.String()
+}
+
+// conditions says how it was measured.
+func (r *report) conditions() string {
+	return fmt.Sprintf(`
+## How it is measured
+
+- %[1]s; %[2]d cores; load average %.1[3]f at the start. %[4]s.
+- The balancer, the origin and the load are processes of their own on the same machine and talk over loopback. Each balancer has %[2]d workers or threads. Only one balancer runs at a time; each work and round begins with a fresh one, and who comes first rotates.
+- Processor time is user and system time of all processes of the balancer, ended children included, divided by the operations that were answered. It depends far less than throughput on what else the processors have to do.
+- Memory is the resident set of all processes of the balancer; of a tunnel, what it grew by while the tunnels were opened, divided by their number, %[5]s after the last one.
+- Each round measures %[6]s after %[7]s of warming up; bodies of 100 MiB are counted instead: %[8]d for each client.
+- Clients speak TLS 1.3 with X25519 and AES-128-GCM to everybody, check the certificate (ECDSA P-256), and accept nothing else. A resumed handshake that was not resumed is an error, and so is a wrong status, length or echo.
+- Everybody keeps connections to the origin, streams uploads, and adds X-Forwarded-For, -Proto, -Port and an identifier of the request (Caddy: X-Forwarded-Host instead of the identifier). Access logs are off unless a work says otherwise; then everybody writes to a file in its own format, buffered.
+- The work at half of Albion's own maximum sends requests at a fixed rate, half of what Albion answered with 64 clients. A request that is late because the one before was late counts from when it was due.
+- A change of the configuration is made with the balancer's own command, and counts when a new connection gets the new configuration's answer. A request on a kept connection that is closed without an answer counts as unanswered; a browser would repeat it.
+- The configurations are in [bench/peers](../bench/peers). If one of them can be made better for its balancer, that is a mistake of ours.
+`, r.System, r.Cores, r.Load, r.versions(), r.Plan.Settle, r.Plan.Measure, r.Plan.Warm, r.Plan.Large)
+}
+
+func join(names []string) string {
+	switch len(names) {
+	case 0:
+		return "nobody"
+	case 1:
+		return names[0]
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// report is all that is published. Its JSON is docs/benchmarks.json.
+type report struct {
+	Cores    int               `json:"cores"`
+	System   string            `json:"system"`
+	Load     float64           `json:"load_average_at_start"`
+	Versions map[string]string `json:"versions"`
+	Peers    []string          `json:"peers"` // Albion first
+	Plan     plan              `json:"plan"`
+	Works    []reported        `json:"works"`
+}
+
+// reported is one work with what came of it.
+type reported struct {
+	ID      string              `json:"id"`
+	Title   string              `json:"title"`
+	Metric  metric              `json:"metric"`
+	Verdict verdict             `json:"verdict"`
+	Samples map[string][]sample `json:"samples"` // by peer, in the order of the rounds
+}
+
+func (r *report) fill(works []work, all measurements) {
+	for i := range works {
+		w := &works[i]
+		r.Works = append(r.Works, reported{w.ID, w.Title, w.Metric, judge(w, all[w.ID]), all[w.ID]})
+	}
+}
+
+// publish prints the table, and writes the files into dir unless it is "".
+func (r *report) publish(dir string, out io.Writer) error {
+	if _, err := io.WriteString(out, r.table()); err != nil {
+		return err
+	}
+	if r.noisy() != "" {
+		fmt.Fprintln(out, "\n"+r.noisy())
+	}
+	if dir == "" {
+		return nil
+	}
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		"benchmarks.json": string(data) + "\n", "benchmarks.svg": r.chart(), "benchmarks.md": r.page(),
+	} {
+		if err := replaceFile(filepath.Join(dir, name), []byte(text)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(os.Stderr, "written: benchmarks.md, benchmarks.json and benchmarks.svg in", dir)
+	return nil
+}
+
+// noisy says when the machine was too busy for the numbers to be trusted; "" when
+// not.
+func (r *report) noisy() string {
+	var why []string
+	if limit := .5 * float64(r.Cores); r.Load > limit {
+		why = append(why, fmt.Sprintf("the load average was %.1f at the start", r.Load))
+	}
+	unsteady := 0
+	for _, w := range r.Works {
+		if w.Verdict.Noisy {
+			unsteady++
+		}
+	}
+	if unsteady > len(r.Works)/4 {
+		why = append(why, fmt.Sprintf("%d of %d works differed by more than %.0f %% from round to round", unsteady, len(r.Works), 100*noisy))
+	}
+	if r.Plan.Rounds < 3 {
+		why = append(why, "there were fewer than three rounds")
+	}
+	if len(why) == 0 {
+		return ""
+	}
+	return "**Too noisy to conclude from:** " + strings.Join(why, "; ") + "."
+}
+
+// number writes a value with about three digits.
+func number(v float64) string {
+	switch {
+	case v <= 0:
+		return "–"
+	case v < 10:
+		return fmt.Sprintf("%.2f", v)
+	case v < 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return count(int(v + .5))
+}
+
+// table is the comparison, in Markdown.
+func (r *report) table() string {
+	var b strings.Builder
+	b.WriteString("| work | unit |")
+	for _, p := range r.Peers {
+		b.WriteString(" " + p + " |")
+	}
+	b.WriteString(" ratio | goal | met | spread |\n|---|---|" + strings.Repeat("--:|", len(r.Peers)) + "--:|--:|---|--:|\n")
+	for _, w := range r.Works {
+		fmt.Fprintf(&b, "| %s | %s |", w.Title, unit(w.Metric))
+		for _, p := range r.Peers {
+			text := number(median(values(w.Samples[p])))
+			if w.Verdict.BestName == p || p == "Albion" {
+				text = "**" + text + "**"
+			}
+			b.WriteString(" " + text + " |")
+		}
+		v := w.Verdict
+		fmt.Fprintf(&b, " %s | %s | %s | %.0f %% |\n", number(v.Ratio), goal(v.Goal), met(v), 100*v.Spread)
+	}
+	return b.String()
+}
+
+func unit(m metric) string {
+	switch m {
+	case perOperation:
+		return "µs CPU"
+	case perTunnel:
+		return "KiB"
+	case tail:
+		return "ms"
+	}
+	return "per second"
+}
+
+func goal(g float64) string {
+	if g == 0 {
+		return ""
+	}
+	return fmt.Sprintf("≤ %.2f", g)
+}
+
+// met says whether the goals of a work are reached, in a word or two.
+func met(v verdict) string {
+	switch {
+	case v.Goal == 0:
+		return ""
+	case v.Ratio == 0:
+		return "not measured"
+	case !v.Met:
+		return "**no**"
+	case v.Caddy > 0 && !v.CaddyMet:
+		return "yes, but not against Caddy"
+	}
+	return "yes"
+}
+
+// losses are the works in which somebody is ahead or a goal is missed.
+func (r *report) losses() []string {
+	var all []string
+	for _, w := range r.Works {
+		v := w.Verdict
+		switch {
+		case v.Ratio > 1:
+			all = append(all, fmt.Sprintf("- %s: %s is ahead, %s against %s %s.", w.Title, v.BestName, number(v.Best), number(v.Ours), unit(w.Metric)))
+		case v.Goal > 0 && v.Ratio > v.Goal:
+			all = append(all, fmt.Sprintf("- %s: ahead of %s, but %.2f is not the goal of %.2f.", w.Title, v.BestName, v.Ratio, v.Goal))
+		}
+		if v.Goal > 0 && v.Caddy > 0 && !v.CaddyMet {
+			all = append(all, fmt.Sprintf("- %s: %.2f times Caddy, and the goal is %.2f.", w.Title, v.Caddy, caddyGoal))
+		}
+		for _, p := range r.Peers {
+			if failed := failures(w.Samples[p]); failed > 0 {
+				all = append(all, fmt.Sprintf("- %s: %s left %s requests without their answer.", w.Title, p, count(failed)))
+			}
+		}
+	}
+	return all
+}
+
+func failures(samples []sample) (n int) {
+	for _, s := range samples {
+		n += s.Failed
+	}
+	return n
+}
+
+// details is a table of everything else that was measured.
+func (r *report) details() string {
+	var b strings.Builder
+	b.WriteString("| work | | operations/s | p50 ms | p99 ms | p99.9 ms | CPU µs | resident MiB | unanswered |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, w := range r.Works {
+		for _, p := range r.Peers {
+			s := w.Samples[p]
+			if len(s) == 0 {
+				continue
+			}
+			of := func(f func(sample) float64) string { return number(median(each(s, f))) }
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %d |\n", w.ID, p,
+				of(func(s sample) float64 { return s.Rate }), of(func(s sample) float64 { return s.P50 }),
+				of(func(s sample) float64 { return s.P99 }), of(func(s sample) float64 { return s.P999 }),
+				of(func(s sample) float64 { return s.CPU }), of(func(s sample) float64 { return s.Memory }), failures(s))
+		}
+	}
+	return b.String()
+}
+
+// versions lists them, in the order of the peers.
+func (r *report) versions() string {
+	names := append(slices.Clone(r.Peers), "Go")
+	for i, name := range names {
+		names[i] = name + " " + r.Versions[name]
+	}
+	return strings.Join(names, ", ")
+}

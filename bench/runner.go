@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// sample is what one peer did in one work in one round.
+type sample struct {
+	Value      float64 `json:"value"` // in the work's metric
+	Operations int     `json:"operations"`
+	CPU        float64 `json:"cpu_us_per_operation"`
+	Rate       float64 `json:"operations_per_second"`
+	P50        float64 `json:"p50_ms"`
+	P99        float64 `json:"p99_ms"`
+	P999       float64 `json:"p999_ms"`
+	Memory     float64 `json:"resident_mib"`
+	Failed     int     `json:"failed"`
+	Changes    int     `json:"changes,omitempty"`
+}
+
+// runner measures.
+type runner struct {
+	plan   plan
+	peers  []*peer
+	works  []work
+	dir    string
+	origin int // its port
+	files  int
+	cores  int
+	issuer *issuer
+	main   certificate
+	many   []certificate
+	out    io.Writer // progress
+	store  string    // Albion's data folder that holds many, once there is one
+	made   int       // folders of instances
+	best   []float64 // requests per second of Albion in "https-64"
+}
+
+// hostName is what the load asks for.
+const hostName = "bench.example.com"
+
+// measurements are samples by work and peer, in the order of the rounds.
+type measurements map[string]map[string][]sample
+
+// run does everything, in turn, and returns what it has when ctx ends early.
+func (r *runner) run(ctx context.Context) (measurements, error) {
+	all := measurements{}
+	for i := range r.works {
+		w := &r.works[i]
+		all[w.ID] = map[string][]sample{}
+		if err := r.prepare(ctx, w); err != nil {
+			return all, err
+		}
+		for round := range r.plan.Rounds {
+			for turn := range r.peers {
+				p := r.peers[(turn+round)%len(r.peers)] // nobody is always the first
+				s, err := r.measure(ctx, w, p)
+				if err != nil {
+					return all, fmt.Errorf("%s, %s: %w", w.ID, p.Name, err)
+				}
+				all[w.ID][p.Name] = append(all[w.ID][p.Name], s)
+				fmt.Fprintf(r.out, "%-14s %-8s round %d  %9.2f %-7s %8.0f/s  p99 %7.2f ms  %6.0f MiB  %d failed\n",
+					w.ID, p.Name, round+1, s.Value, w.Metric, s.Rate, s.P99, s.Memory, s.Failed)
+				if w.ID == "https-64" && p == r.peers[0] {
+					r.best = append(r.best, s.Rate)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// prepare makes what a work needs and no other does.
+func (r *runner) prepare(ctx context.Context, w *work) error {
+	if w.Half {
+		if len(r.best) == 0 {
+			return errors.New("bench: the paced work needs https-64 before it")
+		}
+		w.job.Rate = median(r.best) / 2
+	}
+	if !w.Many {
+		return nil
+	}
+	var err error
+	if r.many, err = r.issuer.issueMany(filepath.Join(r.dir, "certificates"), r.plan.Certificates); err != nil {
+		return err
+	}
+	w.job.Names = nil
+	for _, c := range r.many {
+		w.job.Names = append(w.job.Names, c.Name)
+	}
+	fmt.Fprintf(r.out, "importing %s certificates into Albion\n", count(len(r.many)))
+	return r.importAll(ctx)
+}
+
+// setup is what a peer is to do in a work.
+func (r *runner) setup(w *work) (setup, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return setup{}, err
+	}
+	r.made++
+	s := setup{
+		Dir: filepath.Join(r.dir, fmt.Sprint(r.made)), Name: hostName, HTTP: ports[0], HTTPS: ports[1], Origin: r.origin,
+		Workers: r.cores, Files: r.files, Log: w.Log, Generation: 1, certificate: r.main,
+	}
+	s.Data = filepath.Join(s.Dir, "data")
+	if w.Rules {
+		for i := range r.plan.Rules {
+			s.Rules = append(s.Rules, ruleName(i))
+		}
+	}
+	if w.Many {
+		s.Certificates = r.many
+		s.Data = r.store
+	}
+	return s, os.MkdirAll(s.Dir, 0o755)
+}
+
+// measure lets one peer do one work, once.
+func (r *runner) measure(ctx context.Context, w *work, p *peer) (sample, error) {
+	s, err := r.setup(w)
+	if err != nil {
+		return sample{}, err
+	}
+	defer os.RemoveAll(s.Dir)
+	in, err := launch(ctx, p, s)
+	if err != nil {
+		return sample{}, err
+	}
+	defer in.stop()
+	j := w.job
+	j.Address, j.Roots = address(in.setup.HTTP), r.issuer.pem
+	if j.TLS {
+		j.Address = address(in.setup.HTTPS)
+	}
+	if len(j.Names) == 0 {
+		j.Names = []string{hostName}
+	}
+	load, err := startLoad(ctx, &j)
+	if err != nil {
+		return sample{}, err
+	}
+	defer load.stop()
+	return r.observe(ctx, w, in, load)
+}
+
+// observe is the measured part: the load is ready, and so is the balancer.
+func (r *runner) observe(ctx context.Context, w *work, in *instance, load *helper) (sample, error) {
+	before, err := in.usage()
+	if err != nil {
+		return sample{}, err
+	}
+	if err := load.tell(wordGo); err != nil {
+		return sample{}, err
+	}
+	changes := 0
+	began := time.Now()
+	if w.Change {
+		if changes, err = r.changeAll(ctx, in); err != nil {
+			return sample{}, err
+		}
+	}
+	changing := time.Since(began)
+	res, err := load.result()
+	if err != nil {
+		return sample{}, err
+	}
+	if w.Metric == perTunnel {
+		select {
+		case <-time.After(r.plan.Settle):
+		case <-ctx.Done():
+			return sample{}, ctx.Err()
+		}
+	}
+	after, err := in.usage()
+	if err != nil {
+		return sample{}, err
+	}
+	if res.Operations == 0 {
+		return sample{}, fmt.Errorf("bench: nothing was done: %s", res.Why)
+	}
+	s := sampleOf(w, before, after, res)
+	if w.Change {
+		s.Changes = changes
+		s.Value = float64(changes) / changing.Seconds()
+	}
+	return s, nil
+}
+
+// changeAll changes the configuration, one change after the other, for as long
+// as the load lasts.
+func (r *runner) changeAll(ctx context.Context, in *instance) (changes int, err error) {
+	for end := time.Now().Add(r.plan.Measure); time.Now().Before(end); changes++ {
+		if err := in.change(ctx); err != nil {
+			return changes, err
+		}
+	}
+	return changes, nil
+}
+
+// sampleOf turns what was counted into what is compared.
+func sampleOf(w *work, before, after usage, res *result) sample {
+	n := float64(res.Operations)
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	s := sample{
+		Operations: res.Operations, Failed: res.Failed,
+		CPU:    float64(after.CPU-before.CPU) / float64(time.Microsecond) / n,
+		Rate:   n / res.Elapsed.Seconds(),
+		Memory: float64(after.Memory) / mib,
+		P50:    ms(res.P50), P99: ms(res.P99), P999: ms(res.P999),
+	}
+	switch w.Metric {
+	case perOperation:
+		s.Value = s.CPU
+	case perTunnel:
+		s.Value = float64(after.Memory-before.Memory) / 1024 / n
+	case tail:
+		s.Value = s.P99
+	}
+	return s
+}
