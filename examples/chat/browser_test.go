@@ -110,9 +110,9 @@ func (p *tab) until(expression string) {
 	}
 }
 
-func (p *tab) join(name, room string) {
+func (p *tab) join(name string) {
 	p.t.Helper()
-	p.do(chromedp.SetValue("#name", name), chromedp.SetValue("#room", room), chromedp.Click("#join"))
+	p.do(chromedp.SetValue("#name", name), chromedp.SetValue("#room", "lobby"), chromedp.Click("#join"))
 	p.until(`document.querySelector('#people li[data-name="` + name + `"]') && document.getElementById('entry').hidden`)
 }
 
@@ -149,9 +149,9 @@ func TestThreePeopleTalkByThreeTransports(t *testing.T) {
 	ada := open(t, b, s.URL+"/")
 	bo := open(t, b, s.URL+"/?transports=xhr-streaming")
 	kim := open(t, b, s.URL+"/?transports=xhr")
-	ada.join("ada", "lobby")
-	bo.join("bo", "lobby")
-	kim.join("kim", "lobby")
+	ada.join("ada")
+	bo.join("bo")
+	kim.join("kim")
 	ada.connected("websocket")
 	bo.connected("xhr-streaming")
 	kim.connected("xhr")
@@ -184,7 +184,7 @@ func TestUnreadRoomsAreMarked(t *testing.T) {
 	s := chattest.Serve(t, room.Config{})
 	b := browser(t)
 	ada, bo := open(t, b, s.URL+"/"), chattest.Dial(t, s.Address)
-	ada.join("ada", "lobby")
+	ada.join("ada")
 	bo.Join(t, "garden", "bo", 0)
 	ada.do(chromedp.Click("#another"), chromedp.SetValue("#room", "garden"), chromedp.Click("#join"))
 	ada.until(`document.getElementById('here').textContent === '#garden'`)
@@ -213,7 +213,7 @@ func TestAPageMovesToAnotherServer(t *testing.T) {
 	ada := open(t, b, pages.URL+"/?server="+one.URL)
 	bo := chattest.Dial(t, two.Address)
 	bo.Join(t, "lobby", "bo", 0)
-	ada.join("ada", "lobby")
+	ada.join("ada")
 	ada.connected("websocket")
 	ada.say("before")
 	ada.sees("before")
@@ -237,7 +237,7 @@ func TestAReloadKeepsNameRoomsAndMessages(t *testing.T) {
 	s := chattest.Serve(t, room.Config{})
 	ada, bo := open(t, browser(t), s.URL+"/"), chattest.Dial(t, s.Address)
 	bo.Join(t, "lobby", "bo", 0)
-	ada.join("ada", "lobby")
+	ada.join("ada")
 	bo.Next(t, "presence")
 	ada.say("one")
 	ada.sees("one")
@@ -268,7 +268,7 @@ func TestTransportsGiveWay(t *testing.T) {
 			web := httptest.NewServer(broken(t, chat.URL, strings.Fields(c.breaks)))
 			t.Cleanup(web.Close)
 			p := open(t, browser(t), chat.URL+"/?server="+web.URL)
-			p.join("ada", "lobby")
+			p.join("ada")
 			p.connected(c.want)
 			p.say("through")
 			p.sees("through")

@@ -40,8 +40,8 @@ func main() {
 
 // options are the flags.
 type options struct {
-	listen, shared, stream, instance string
-	room                             room.Config
+	listen, shared, stream string
+	room                   room.Config
 }
 
 func parse(args []string, out io.Writer) (options, error) {

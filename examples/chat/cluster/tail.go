@@ -39,7 +39,7 @@ func (t tail) run(ctx context.Context, l *Cluster) error {
 		err := t.read(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			if lost++; lost >= maxLost {
 				return err

@@ -2,6 +2,7 @@ package room
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -60,7 +61,7 @@ func TestCommands(t *testing.T) {
 	} {
 		_, err := parseCommand(c.in)
 		got := ""
-		if f, ok := err.(*fault); ok {
+		if f := (*fault)(nil); errors.As(err, &f) {
 			got = f.Code
 		}
 		if got != c.code || (err == nil) != (c.code == "") {
