@@ -26,6 +26,15 @@ func (d *deadlines) writeAfter(wait time.Duration) {
 	d.write = d.after(d.write, wait, d.conn.SetWriteDeadline)
 }
 
+// readSoon lets the next reads wait for at least that long and at most three
+// times as long, which spares moving the timer for every one of a row of answers.
+func (d *deadlines) readSoon(wait time.Duration) {
+	now := time.Now()
+	if left := d.read.Sub(now); left < wait || left > 3*wait {
+		d.readBy(now.Add(3 * wait))
+	}
+}
+
 // readBy sets the end of the next reads exactly.
 func (d *deadlines) readBy(t time.Time) {
 	d.read = t

@@ -115,7 +115,7 @@ func (x *exchange) repeatable(err error) bool {
 
 func (x *exchange) askOn(up *target.Conn) error {
 	c, f := x.c, &x.f
-	f.up, f.upTimer = up, deadlines{conn: up}
+	f.up, f.upTimer = up, deadlines{conn: up, read: up.ReadBy, write: up.WriteBy}
 	if f.in == nil {
 		f.in = c.listener.shared.buffers.get(largeBuffer)
 	}
@@ -220,7 +220,7 @@ func (x *exchange) interim() error {
 func (x *exchange) fill() error {
 	f := &x.f
 	if !f.pump.started {
-		f.upTimer.readBy(time.Now().Add(patience))
+		f.upTimer.readSoon(patience)
 		n, err := f.up.Read(f.in.free())
 		f.in.w += n
 		if n > 0 {
@@ -300,6 +300,7 @@ func (x *exchange) endForward() {
 	x.settle()
 	if f.up != nil {
 		if f.complete && !f.res.Close && f.in.empty() && f.pump.intact() && x.c.req.Class < wire.Ambiguous {
+			f.up.ReadBy, f.up.WriteBy = f.upTimer.read, f.upTimer.write
 			f.lease.Target().Put(f.up)
 		} else {
 			f.up.Close()

@@ -21,8 +21,13 @@ type Conn struct {
 	expired   atomic.Bool
 	idleSince time.Time // of an idle one
 
+	// ReadBy and WriteBy are the deadlines that its user has set and leaves to the
+	// next one, who need not move those that will still do: a timer that moves at
+	// every request costs more than the rest of the pool.
+	ReadBy, WriteBy time.Time
+
 	socket syscall.RawConn // nil where peers cannot be watched
-	peek   func(fd uintptr) bool
+	peek   func(fd uintptr)
 	quiet  bool // what peek found
 }
 
@@ -61,7 +66,7 @@ func (c *Conn) alive() bool {
 		return true
 	}
 	c.quiet = false
-	return c.socket.Read(c.peek) == nil && c.quiet
+	return c.socket.Control(c.peek) == nil && c.quiet // Control, unlike Read, asks no deadline
 }
 
 // silent says whether TLS has nothing decrypted that was left unread. With a
@@ -70,6 +75,7 @@ func (c *Conn) silent() bool {
 	if c.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return false
 	}
+	c.ReadBy = time.Time{}
 	var one [1]byte
 	n, err := c.Conn.(*tls.Conn).Read(one[:])
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(time.Time{}) == nil
@@ -86,8 +92,5 @@ func (c *Conn) watch() {
 		return
 	}
 	c.socket = socket
-	c.peek = func(fd uintptr) bool {
-		c.quiet = peek(fd)
-		return true // never wait
-	}
+	c.peek = func(fd uintptr) { c.quiet = peek(fd) }
 }

@@ -102,15 +102,23 @@ func TestConnectionUsedLastIsUsedFirst(t *testing.T) {
 	}
 }
 
-func TestDeadlinesDoNotOutliveAnExchange(t *testing.T) {
+// A deadline that has passed since is the next user's to move: it makes no
+// connection look dead.
+func TestDeadlinesAreLeftToTheNextUser(t *testing.T) {
 	s := listen(t)
 	live := s.live(t, albion.HTTP)
 	c, _ := take(t, live)
-	c.SetDeadline(time.Unix(1, 0))
+	past := time.Unix(1, 0)
+	c.SetDeadline(past)
+	c.ReadBy, c.WriteBy = past, past
 	live.Put(c)
 	again, reused := take(t, live)
-	if _, err := again.Write([]byte("x")); err != nil || !reused {
-		t.Fatalf("reused %v: %v", reused, err)
+	if again != c || !reused || again.ReadBy != past || again.WriteBy != past {
+		t.Fatalf("reused %v, deadlines %v and %v", reused, again.ReadBy, again.WriteBy)
+	}
+	again.SetDeadline(time.Time{})
+	if _, err := again.Write([]byte("x")); err != nil {
+		t.Fatal(err)
 	}
 }
 

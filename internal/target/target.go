@@ -166,12 +166,9 @@ func (t *Target) explain(what string, err error) error {
 }
 
 // Put takes back a connection on which an exchange is complete: nothing is
-// unread, and neither side has said that it will close.
+// unread, and neither side has said that it will close. Its deadlines stay as
+// they are, for the next user to move.
 func (t *Target) Put(c *Conn) {
-	if c.SetDeadline(time.Time{}) != nil {
-		c.abandon()
-		return
-	}
 	c.idleSince = t.now()
 	if !t.pool.push(c) {
 		c.abandon()
