@@ -30,12 +30,14 @@ func (e *Edge) compile(s *albion.State, plan logPlan) (map[albion.ARN]*compiled,
 	for r := range s.Rules.All() {
 		rules[r.Listener] = append(rules[r.Listener], r)
 	}
+	proofs := proofsOf(s)
 	all := map[albion.ARN]*compiled{}
 	for l := range s.Listeners.All() {
 		c, err := e.compileListener(s, l, rules[l.ARN], plan)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.ARN, err)
 		}
+		c.view.Proofs = proofs
 		all[l.ARN] = c
 	}
 	return all, nil
@@ -74,6 +76,18 @@ func (e *Edge) compileListener(s *albion.State, l *albion.Listener, rules []*alb
 		}
 	}
 	return c, nil
+}
+
+// proofsOf is what CAs that look by HTTP are answered, by token. Every listener
+// answers them: a CA may come by a redirect.
+func proofsOf(s *albion.State) map[string]string {
+	proofs := map[string]string{}
+	for _, a := range s.Answers() {
+		if a.Challenge == albion.ChallengeHTTP {
+			proofs[a.Token] = a.Proof
+		}
+	}
+	return proofs
 }
 
 // filter is the security groups of a load balancer as they concern one port.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/keyring"
 	"github.com/albion-lb/albion/internal/proxy"
 )
 
@@ -54,6 +55,9 @@ func (p *port) shake(config *tls.Config, client *proxy.Client) bool {
 	}
 	p.handshakes.Add(1)
 	state := secure.ConnectionState()
+	if state.NegotiatedProtocol == keyring.ChallengeProtocol {
+		return false // the handshake was all that the CA wanted (RFC 8737 §3)
+	}
 	chosen := string(w.chosen)
 	if state.DidResume {
 		chosen = "session-reused"

@@ -41,7 +41,10 @@ func (k *Keyring) Compile(s *albion.State, l *albion.Listener) (*Ring, error) {
 		}
 		certs = append(certs, shown)
 	}
-	return newRing(certs), nil
+	ring := newRing(certs)
+	var err error
+	ring.proofs, err = k.challenges(s)
+	return ring, err
 }
 
 // forget drops what the State no longer has, once that is worth the look.

@@ -43,11 +43,12 @@ type Keyring struct {
 	mu     sync.Mutex // guards what follows
 	keys   [][32]byte // newest first
 	parsed map[albion.ARN]parsed
+	proofs map[string]*tls.Certificate // by key authorization
 }
 
 // New returns a Keyring. Nothing runs until Run.
 func New(c Config) *Keyring {
-	k := &Keyring{now: c.Now, rand: c.Rand, protocols: slices.Clone(c.Protocols), parsed: map[albion.ARN]parsed{}}
+	k := &Keyring{now: c.Now, rand: c.Rand, protocols: slices.Clone(c.Protocols), parsed: map[albion.ARN]parsed{}, proofs: map[string]*tls.Certificate{}}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -134,6 +135,9 @@ func (k *Keyring) Config(name string, current func() *Ring) (*tls.Config, error)
 				conn.Chosen(arn)
 			}
 			return cert, nil
+		},
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			return challengeConfig(current(), hello), nil
 		},
 		WrapSession:   k.wrap(name),
 		UnwrapSession: k.unwrap(name),

@@ -18,6 +18,8 @@ type Ring struct {
 	exact map[string][]*shown // by name in lower case
 	wild  map[string][]*shown // by what follows the asterisk: ".example.com"
 	first *shown              // the default
+
+	proofs map[string]*tls.Certificate // what CAs are shown that look by TLS, by server name
 }
 
 // shown is one certificate and what is asked about it in a handshake.

@@ -40,6 +40,7 @@ func (x *exchange) run(c *conn) (again bool) {
 	case refused != 0:
 		x.keep = false
 		x.answer(errorAnswer(refused))
+	case x.prove():
 	default:
 		x.decide()
 	}

@@ -30,7 +30,8 @@ type View struct {
 	Limits       h1.Limits
 	Routes       *route.Table
 	Groups       map[albion.ARN]*target.Group
-	Log          *accesslog.Log // nil: no access log; a line goes to the one that is set when it is written
+	Proofs       map[string]string // by token: what a CA is answered before any rule
+	Log          *accesslog.Log    // nil: no access log; a line goes to the one that is set when it is written
 }
 
 // Client is an accepted connection whose TLS handshake, if any, is done.
