@@ -29,7 +29,8 @@ type Env struct {
 // Apply changes d so that it holds what the file declares, and says what it
 // changed; when d holds that already it puts and deletes nothing. Certificates,
 // security groups, target groups and load balancers are found by name,
-// listeners by load balancer and port, rules by listener and priority. What is
+// listeners by load balancer and port, rules by listener and priority, record
+// sets by zone, name, type and set identifier. What is
 // found keeps its identity and creation time, and belongs to the file from then
 // on, whoever made it. What belongs to the file and is declared no longer is
 // deleted; what does not is never. After an error d must be thrown away.
@@ -56,6 +57,7 @@ func (f *File) Apply(d *albion.Draft, env Env) ([]Change, error) {
 	for _, lb := range f.loadBalancers {
 		a.loadBalancer(lb)
 	}
+	a.names()
 	a.removeRest()
 	if err := errors.Join(append([]error{a.found.orNil()}, a.inUse...)...); err != nil {
 		return nil, err

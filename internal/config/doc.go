@@ -1,6 +1,6 @@
 // Package config reads albion.yaml and makes a State hold what the file
 // declares: certificates, security groups, target groups, load balancers with
-// their listeners and rules.
+// their listeners and rules, hosted zones with their record sets.
 //
 //	file, err := config.Parse("albion.yaml", data)
 //	…

@@ -18,6 +18,8 @@ type File struct {
 	securityGroups []securityGroup
 	targetGroups   []targetGroup
 	loadBalancers  []loadBalancer
+	nameService    *nameService // nil: none
+	hostedZones    []hostedZone
 
 	objects map[albion.Change]places // which object of the State stands where, since Apply
 }

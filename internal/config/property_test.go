@@ -23,6 +23,9 @@ func stored(t *rapid.T, s *albion.State) *albion.State {
 	copyTable(t, s, again, albion.KindLoadBalancer, s.LoadBalancers)
 	copyTable(t, s, again, albion.KindListener, s.Listeners)
 	copyTable(t, s, again, albion.KindRule, s.Rules)
+	copyTable(t, s, again, albion.KindNameService, s.NameServices)
+	copyTable(t, s, again, albion.KindHostedZone, s.HostedZones)
+	copyTable(t, s, again, albion.KindRecordSet, s.RecordSets)
 	next, err := again.Finish()
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +122,7 @@ func drawFile(t *rapid.T, label string, w *world) string {
 				pick("", ", health_check: {path: /healthz, interval: 1s, timeout: 1s, matcher: \"200,301-399\"}", ", port: 81, protocol: HTTPS", ", health_check: {enabled: false}"))
 		}
 	}
+	drawNames(t, label, &b)
 	b.WriteString("load_balancers:\n")
 	for i, lb := range []string{"web", "api"}[:some(2)] {
 		fmt.Fprintf(&b, "  %s:\n    security_groups: [%s]\n    attributes: {%s}\n%s", lb, strings.Join(groups, ", "),
@@ -167,10 +171,14 @@ func summary(t interface{ Fatal(...any) }, s *albion.State) string {
 	for lb := range s.LoadBalancers.All() {
 		add(string(lb.ARN), "load balancer "+lb.Name)
 	}
+	for z := range s.HostedZones.All() {
+		add(z.ID, "zone "+z.Name)
+	}
 	var lines []string
 	for _, part := range []any{
 		slices.Collect(s.SecurityGroups.All()), slices.Collect(s.TargetGroups.All()),
 		slices.Collect(s.LoadBalancers.All()), slices.Collect(s.Listeners.All()), slices.Collect(s.Rules.All()),
+		slices.Collect(s.NameServices.All()), slices.Collect(s.HostedZones.All()), slices.Collect(s.RecordSets.All()),
 	} {
 		var all []json.RawMessage
 		data, err := json.Marshal(part)
@@ -194,4 +202,20 @@ func summary(t interface{ Fatal(...any) }, s *albion.State) string {
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// drawNames makes the parts of a file that are about names.
+func drawNames(t *rapid.T, label string, b *strings.Builder) {
+	pick := func(words ...string) string { return rapid.SampledFrom(words).Draw(t, label) }
+	b.WriteString(pick("", "dns: {listen: \":53\"}\n", "dns: {listen: [\"127.0.0.1:53\", \"[::1]:53\"], addresses: 192.0.2.1, name_servers: [ns.example.net, NS2.example.net.]}\n"))
+	b.WriteString("hosted_zones:\n")
+	for _, zone := range []string{"example.com", "Example.Net."}[:rapid.IntRange(0, 2).Draw(t, label)] {
+		fmt.Fprintf(b, "  %s:\n    comment: %s\n    records:\n", zone, pick("one", "\"two: 2\""))
+		for _, name := range []string{"www", "\"@\"", "\"*\"", "a.b"}[:rapid.IntRange(0, 4).Draw(t, label)] {
+			fmt.Fprintf(b, "      - {name: %s, %s}\n", name, pick("type: A, values: 192.0.2.1", "type: AAAA, values: [\"2001:DB8::1\", \"2001:db8::2\"], ttl: 1h",
+				"type: TXT, values: [free text, '\"in\" \"pieces\"']", "type: MX, values: 10 Mail.example.com", "type: CAA, values: 0 issue \"ca.example.net\"",
+				"type: A, set_identifier: blue, weight: 10, values: 192.0.2.1", "type: A, set_identifier: first, failover: PRIMARY, values: 192.0.2.1"))
+		}
+		b.WriteString(pick("", "      - {type: NS, values: [a.example.org, b.example.org]}\n", "      - {type: SOA, values: a.example.org. b.example.org. 7 1 2 3 4, ttl: 0s}\n"))
+	}
 }

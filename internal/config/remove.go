@@ -7,6 +7,7 @@ import (
 // removeRest deletes what belongs to the file and is declared no longer, what
 // refers before what is referred to.
 func (a *applier) removeRest() {
+	a.removeNames()
 	a.removeRules()
 	a.removeListeners()
 	a.removeLoadBalancers()

@@ -25,6 +25,8 @@ const everything = `
 certificates: {a: {domains: a.example.com}}
 security_groups: {a: {ingress: [{ports: 80, from: "::1"}]}}
 target_groups: {a: {stickiness: {type: off}, health_check: {}}}
+dns: {listen: ":53"}
+hosted_zones: {example.com: {records: [{type: TXT, values: a}]}}
 load_balancers:
   a:
     attributes: {}
@@ -108,6 +110,7 @@ func TestTheSchemaListsThePoliciesAndWords(t *testing.T) {
 		"attributes.desync_mitigation_mode": {string(albion.DesyncMonitor), string(albion.DesyncDefensive), string(albion.DesyncStrictest)},
 		"attributes.xff_header_processing":  {string(albion.XFFAppend), string(albion.XFFPreserve), string(albion.XFFRemove)},
 		"certificate.issuer":                {string(albion.Local)},
+		"record_set.failover":               {string(albion.Primary), string(albion.Secondary)},
 	} {
 		name, key, _ := strings.Cut(path, ".")
 		property := mapping(definitions[name].(map[string]any))["properties"].(map[string]any)[key].(map[string]any)
@@ -162,6 +165,7 @@ func TestTheBoundsOfTheSchemaAreTrue(t *testing.T) {
 		"listener.port":                    "load_balancers: {a: {listeners: [{port: %d, fixed_response: {status: 200}}]}}",
 		"rule.priority":                    "load_balancers: {a: {listeners: [{port: 1, fixed_response: {status: 200}, rules: [{priority: %d, path: /, fixed_response: {status: 200}}]}]}}",
 		"weighted_target_group.weight":     "target_groups: {a: {}}\nload_balancers: {a: {listeners: [{port: 1, forward: [{group: a, weight: %d}]}]}}",
+		"record_set.weight":                "hosted_zones: {example.com: {records: [{name: a, type: A, set_identifier: b, values: 192.0.2.1, weight: %d}]}}",
 		"access_log.keep":                  "load_balancers: {a: {access_log: {file: a, keep: %d}}}",
 	} {
 		name, key, _ := strings.Cut(path, ".")

@@ -26,6 +26,10 @@ func (n node) document() {
 		{"load_balancers", func(n node) {
 			n.named("load balancers", func(name string, n node) { f.loadBalancers = append(f.loadBalancers, n.loadBalancer(name)) })
 		}},
+		{"dns", func(n node) { f.nameService = n.nameService() }},
+		{"hosted_zones", func(n node) {
+			n.named("hosted zones", func(name string, n node) { f.hostedZones = append(f.hostedZones, n.hostedZone(name)) })
+		}},
 	})
 }
 
