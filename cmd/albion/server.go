@@ -33,6 +33,7 @@ type server struct {
 	edge    *edge.Edge
 	names   *dns.Server
 	service *admin.Service
+	served  served            // which State the data plane serves
 	socket  net.Listener      // the operator's
 	public  net.Listener      // metrics, health and status; nil: none
 	ending  func(clients int) // called when the end begins; may be nil
@@ -159,6 +160,7 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 	start(&parts, serving, "name server", s.names.Run)
 	start(&parts, work, "state", s.follow)
 	start(&parts, work, "renewals", s.renew)
+	start(&parts, work, "certificates", s.issue)
 	start(&waysIn, drained, "operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
 	if s.public != nil {
 		start(&waysIn, drained, "admin address", func(ctx context.Context) error { return serveHTTP(ctx, s.public, s.service.Public()) })
@@ -205,24 +207,17 @@ func (s *server) follow(ctx context.Context) error {
 		}
 		if err := errors.Join(s.edge.Apply(state), s.names.Apply(state)); err != nil && ctx.Err() == nil {
 			s.log.Error("a change cannot be made live", "version", state.Version, "error", err.Error())
+			continue
 		}
+		s.served.set(state.Version)
 	}
 	return nil
 }
 
 // renew keeps the local certificates fresh.
 func (s *server) renew(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	watch.Go(func() {
-		for range s.store.Watch(ctx) {
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-		}
-	})
+	changed, end := s.changes(ctx)
+	defer end()
 	renewer := acm.Renewer{
 		State: s.store.State, Changed: changed, Now: time.Now, After: time.After, Rand: rand.Reader, Log: s.log,
 		Update: func(ctx context.Context, change func(*albion.Draft) error) error {

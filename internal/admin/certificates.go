@@ -30,15 +30,18 @@ type Certificate struct {
 	Name         string
 	ARN          albion.ARN
 	Domains      []string
-	Status       string // ok, expiring, expired, not yet valid, unused
+	Status       string // ok, expiring, expired, not yet valid, unused; of a CA's: pending, renewing, retrying, at risk
 	Reason       string `json:",omitempty"`
+	Next         string `json:",omitempty"` // what happens next, and when
+	Method       string // how the next contents come
 	Issuer       albion.Issuer
 	KeyAlgorithm string
 	Serial       string
 	NotBefore    time.Time
 	NotAfter     time.Time
-	UsedBy       []string // listeners, as LOADBALANCER:PORT
-	Chain        string   `json:",omitempty"` // PEM; only when one certificate is asked for
+	UsedBy       []string  // listeners, as LOADBALANCER:PORT
+	Issuance     *Issuance `json:",omitempty"` // of one that a CA issues
+	Chain        string    `json:",omitempty"` // PEM; only when one certificate is asked for
 }
 
 // Import keeps a certificate under a name, or replaces the one that has it.
@@ -68,7 +71,7 @@ func (s *Service) Import(ctx context.Context, in ImportRequest) (*ImportResult, 
 		out.Warnings = append(out.Warnings, "a configuration file declares this certificate: applying it again brings its own contents back")
 	}
 	cert, _ := state.Certificates.Get(string(arn))
-	out.Certificate = s.describe(cert, listenersByCertificate(state))
+	out.Certificate = s.describe(state, cert, listenersByCertificate(state))
 	return out, nil
 }
 
@@ -78,7 +81,7 @@ func (s *Service) Certificates() []Certificate {
 	used := listenersByCertificate(state)
 	all := []Certificate{}
 	for c := range state.Certificates.All() {
-		all = append(all, s.describe(c, used))
+		all = append(all, s.describe(state, c, used))
 	}
 	slices.SortFunc(all, func(a, b Certificate) int { return cmp.Compare(a.Name, b.Name) })
 	return all
@@ -91,7 +94,7 @@ func (s *Service) Certificate(name string) (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := s.describe(c, listenersByCertificate(state))
+	shown := s.describe(state, c, listenersByCertificate(state))
 	shown.Chain = c.Chain
 	return &shown, nil
 }
@@ -132,9 +135,8 @@ func (s *Service) DeleteCertificate(ctx context.Context, name string) (*Certific
 		if c.Origin == albion.OriginFile {
 			return albion.Errorf(albion.CodeResourceInUse, "a configuration file declares the certificate %s: take it out there, and apply the file", c.Name)
 		}
-		gone = s.describe(c, used)
-		albion.Delete[*albion.Certificate](d, string(c.ARN))
-		albion.Delete[*albion.Key](d, string(c.ARN))
+		gone = s.describe(&d.State, c, used)
+		albion.DeleteCertificate(d, c.ARN)
 		return nil
 	})
 	if err != nil {
@@ -143,12 +145,12 @@ func (s *Service) DeleteCertificate(ctx context.Context, name string) (*Certific
 	return &gone, nil
 }
 
-func (s *Service) describe(c *albion.Certificate, used map[albion.ARN][]string) Certificate {
-	word, reason := acm.Status(c, s.cfg.Now(), len(used[c.ARN]) > 0)
+func (s *Service) describe(state *albion.State, c *albion.Certificate, used map[albion.ARN][]string) Certificate {
+	fare := acm.FareOf(state, c, s.cfg.Now(), len(used[c.ARN]) > 0)
 	return Certificate{
-		Name: c.Name, ARN: c.ARN, Domains: c.Domains, Status: word, Reason: reason, Issuer: c.Issuer,
+		Name: c.Name, ARN: c.ARN, Domains: c.Domains, Status: fare.Word, Reason: fare.Reason, Next: fare.Next, Method: fare.Method, Issuer: c.Issuer,
 		KeyAlgorithm: c.KeyAlgorithm, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
-		UsedBy: used[c.ARN],
+		UsedBy: used[c.ARN], Issuance: s.issuance(state, c),
 	}
 }
 

@@ -65,6 +65,11 @@ func (c *Client) Import(ctx context.Context, in ImportRequest) (*ImportResult, e
 	return ask[ImportResult](ctx, c, "certificates", in)
 }
 
+// Request asks a CA for a certificate.
+func (c *Client) Request(ctx context.Context, in CertificateRequest) (*Certificate, error) {
+	return ask[Certificate](ctx, c, "certificates/request", in)
+}
+
 // Certificates lists them.
 func (c *Client) Certificates(ctx context.Context) ([]Certificate, error) {
 	all, err := ask[[]Certificate](ctx, c, "certificates/list", struct{}{})

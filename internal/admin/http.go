@@ -20,6 +20,7 @@ func (s *Service) Operations() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/apply", answer(s.Apply))
 	mux.HandleFunc("POST /v1/certificates", answer(s.Import))
+	mux.HandleFunc("POST /v1/certificates/request", answer(s.Request))
 	mux.HandleFunc("POST /v1/certificates/list", answer(func(context.Context, struct{}) (*[]Certificate, error) {
 		all := s.Certificates()
 		return &all, nil

@@ -1,0 +1,81 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/acm"
+)
+
+// CertificateRequest asks for a certificate of a CA.
+type CertificateRequest struct {
+	Name      string // "" means the first domain
+	Domains   []string
+	Issuer    string // letsencrypt, letsencrypt-staging or the https URL of a directory
+	Roots     string // PEM; who vouches for the CA's server
+	Email     string
+	Challenge string // http, tls-alpn, or "" for either
+	KeyType   string // ecdsa (or ""), or rsa
+	Profile   string
+}
+
+// Issuance is how it stands with what a CA issues.
+type Issuance struct {
+	Request  albion.Request
+	Pending  bool            // the CA has issued nothing yet
+	UnderWay bool            // an order is
+	Steps    []string        // what the last attempt has done so far
+	Failures int             // in a row
+	Problem  *albion.Setback `json:",omitempty"`
+	Failed   *time.Time      `json:",omitempty"`
+	Again    *time.Time      `json:",omitempty"` // when the next attempt begins
+}
+
+// Request asks a CA for a certificate. It returns at once; the certificate
+// follows, and Certificate tells how it stands. It is refused where nothing runs
+// that could answer the CA's questions.
+func (s *Service) Request(ctx context.Context, in CertificateRequest) (*Certificate, error) {
+	if s.cfg.Seen == nil {
+		return nil, albion.Errorf(albion.CodeInvalidConfiguration, "nothing runs on this data folder that could answer the CA: start `albion up` or `albion serve` first, with a listener on port 80 or 443")
+	}
+	var arn albion.ARN
+	state, err := s.cfg.Store.Update(ctx, func(d *albion.Draft) error {
+		cert, _, err := acm.Request(d, acm.CARequest{
+			Name: in.Name, Domains: in.Domains, Issuer: in.Issuer, Roots: in.Roots, Email: in.Email, Challenge: in.Challenge,
+			KeyType: in.KeyType, Profile: in.Profile, Again: true, Now: s.cfg.Now(), Rand: s.cfg.Rand, ID: s.id(),
+		})
+		if err == nil {
+			arn = cert.ARN
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	cert, ok := state.Certificates.Get(string(arn))
+	if !ok {
+		return nil, albion.Errorf(albion.CodeCertificateNotFound, "the certificate was deleted meanwhile")
+	}
+	shown := s.describe(state, cert, listenersByCertificate(state))
+	return &shown, nil
+}
+
+// issuance tells how it stands with a certificate of a CA; nil for others.
+func (s *Service) issuance(state *albion.State, c *albion.Certificate) *Issuance {
+	if c.Request == nil {
+		return nil
+	}
+	out := &Issuance{Request: *c.Request, Pending: c.Pending, Steps: []string{}}
+	i, ok := state.Issuances.Get(string(c.ARN))
+	if !ok {
+		return out
+	}
+	out.UnderWay, out.Failures, out.Problem = i.Order != nil, i.Failures, i.Last
+	out.Steps = append(out.Steps, i.Steps...)
+	if i.Last != nil {
+		failed, again := i.Failed, i.Next
+		out.Failed, out.Again = &failed, &again
+	}
+	return out
+}
