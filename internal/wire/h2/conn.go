@@ -199,10 +199,13 @@ func (c *Conn) end(err error) error {
 	bad := asFault(err)
 	c.mu.Lock()
 	said := bad != nil || c.settled
-	if bad != nil && !c.closing {
-		c.framer.WriteGoAway(c.served, bad.code, []byte(bad.reason))
-		c.writeBy = time.Now().Add(lingerTime) // who breaks the protocol is not waited for
-		c.net.SetWriteDeadline(c.writeBy)
+	if said && !c.closing {
+		wait := c.cfg.IdleTimeout
+		if bad != nil {
+			c.framer.WriteGoAway(c.served, bad.code, []byte(bad.reason))
+			wait = lingerTime // who breaks the protocol is not waited for
+		}
+		c.net.SetWriteDeadline(time.Now().Add(wait))
 	}
 	mine := c.claim()
 	c.abandon()

@@ -204,7 +204,7 @@ func (c *Conn) place(id uint32) error {
 			b.stream.begin(c, id)
 			b.section = &b.stream.head
 		}
-	case s == nil || s.err != nil:
+	case s == nil || s.over():
 		if err := c.outlived(s, id); err != nil {
 			bad := asFault(err)
 			if bad.stream == 0 {
@@ -389,7 +389,7 @@ func (c *Conn) data(f *http2.DataFrame) error {
 		switch {
 		case id > c.maxID:
 			return connFault(http2.ErrCodeProtocol, "DATA for an idle stream")
-		case s != nil && s.err == nil:
+		case s != nil && !s.over():
 			return streamFault(id, http2.ErrCodeStreamClosed, "DATA after END_STREAM")
 		}
 		return c.outlived(s, id)
@@ -455,7 +455,7 @@ func (c *Conn) rstStream(f *http2.RSTStreamFrame) error {
 	}
 	s := c.streams[f.StreamID]
 	switch {
-	case s != nil && s.err == nil && !(s.localClosed && s.remoteClosed):
+	case s != nil && !s.over():
 		// Work is lost.
 	case s == nil && c.past.of(f.StreamID) == resetByUs: // from here on it knows
 		c.past.add(f.StreamID, resetByThem)

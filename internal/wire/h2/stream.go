@@ -34,12 +34,13 @@ type Stream struct {
 	length   int64 // of the content, as the head has it; -1 when it has not
 	trailer  []wire.Field
 
-	send         int32 // the client's window
-	answered     bool  // the final head has been written
-	localClosed  bool  // we have said everything
-	remoteClosed bool  // the client has
-	released     bool  // does not count against the limit of streams
-	err          error // why the stream is over before its time
+	send         int32     // the client's window
+	patience     time.Time // how long the present Write may wait; zero until it does
+	answered     bool      // the final head has been written
+	localClosed  bool      // we have said everything
+	remoteClosed bool      // the client has
+	released     bool      // does not count against the limit of streams
+	err          error     // why the stream is over before its time
 	how          ending
 	gone         chan struct{} // made when somebody asks for it
 }
@@ -102,11 +103,12 @@ func (s *Stream) Read(p []byte) (int, error) {
 	c := s.conn
 	c.mu.Lock()
 	ready := func() bool { return s.r < len(s.content) || s.remoteClosed || s.err != nil }
-	if !ready() && c.pending != nil {
+	inTime := ready()
+	if !inTime {
 		c.unlockAndFlush()
 		c.mu.Lock()
+		inTime = c.await(&s.readable, &s.readBy, time.Now().Add(c.cfg.IdleTimeout), ready)
 	}
-	inTime := c.await(&s.readable, &s.readBy, ready)
 	n := 0
 	var err error
 	switch {
@@ -290,6 +292,9 @@ func (s *Stream) abort(err error) {
 	}
 }
 
+// over says that neither side has anything left to say.
+func (s *Stream) over() bool { return s.err != nil || s.localClosed && s.remoteClosed }
+
 func (s *Stream) ending() ending {
 	if s.how == forgotten {
 		return completed
@@ -298,13 +303,9 @@ func (s *Stream) ending() ending {
 }
 
 // await waits until ready says so or *by has passed, which then is the answer.
-// *by may be moved by whoever then wakes cond; zero means the idle timeout from
-// now on. With mu held, which it lets go of meanwhile.
-func (c *Conn) await(cond *sync.Cond, by *time.Time, ready func() bool) bool {
-	if ready() {
-		return true
-	}
-	fallback := time.Now().Add(c.cfg.IdleTimeout)
+// *by may be moved by whoever then wakes cond; when it is zero, fallback counts.
+// With mu held, which it lets go of meanwhile.
+func (c *Conn) await(cond *sync.Cond, by *time.Time, fallback time.Time, ready func() bool) bool {
 	var armed time.Time
 	var timer *time.Timer
 	over := false // with mu held: afterwards cond may belong to another request

@@ -157,6 +157,7 @@ func (s *Stream) mute() error {
 
 // waitToSay waits until a field section may be sent. With mu held.
 func (s *Stream) waitToSay() error {
+	s.patience = time.Time{}
 	return s.wait(func() bool { return s.conn.queued() < outputFull })
 }
 
@@ -184,8 +185,11 @@ func (s *Stream) wait(room func() bool) error {
 		c.write(true)
 		c.mu.Lock()
 	}
+	if s.patience.IsZero() {
+		s.patience = time.Now().Add(c.cfg.IdleTimeout)
+	}
 	c.waiting = append(c.waiting, s)
-	inTime := c.await(&s.writable, &s.writeBy, func() bool { return s.mute() != nil || room() })
+	inTime := c.await(&s.writable, &s.writeBy, s.patience, func() bool { return s.mute() != nil || room() })
 	c.waiting = slices.DeleteFunc(c.waiting, func(other *Stream) bool { return other == s })
 	c.wakeNext()
 	if err := s.mute(); err != nil || !inTime {
@@ -236,6 +240,7 @@ func (s *Stream) put(p []byte, last bool) (n int, err error) {
 	if !s.answered {
 		return 0, ErrFinished
 	}
+	s.patience = time.Time{}
 	for n < len(p) {
 		if err := s.waitToSend(); err != nil {
 			return n, err
