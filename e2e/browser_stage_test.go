@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -325,15 +326,25 @@ func replace(t *testing.T, path string, data []byte) {
 	}
 }
 
-// freePort is a port that nobody uses now.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listenLow()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+// listenLow opens a port below those that systems give to connections, so that
+// none of these takes it once it is closed and before a program opens it.
+func listenLow() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf(":%d", 10_000+rand.IntN(20_000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 func portOf(t *testing.T, address string) string {

@@ -88,23 +88,12 @@ type load struct {
 }
 
 func newLoad(t *testing.T) *load {
-	l := &load{t: t, dir: t.TempDir(), port: loadPort(t)}
+	l := &load{t: t, dir: t.TempDir(), port: freePort(t)}
 	for range 2 {
 		l.targets = append(l.targets, loadTarget(t))
 	}
 	l.write(0)
 	return l
-}
-
-// loadPort is a port that is free now.
-func loadPort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // loadTarget serves WebSockets and requests, both echoing.

@@ -21,7 +21,7 @@ import (
 func cmdFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1, "freeport NAME…")
 	for _, name := range args {
-		l, err := net.Listen("tcp", ":0")
+		l, err := listenLow()
 		ts.Check(err)
 		defer l.Close() // after the others, so that none is given twice
 		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
