@@ -57,10 +57,21 @@ func (t *table) resolve(z *zone, asked, name string, kind uint16, number float64
 		r.answer = append(r.answer, owned(records, asked, name)...)
 		target := records[0].(*dns.CNAME).Target
 		asked, name = target, canonical(target)
-		if !inside(name, z.name) || hops == maxChain {
+		if !inside(name, z.name) || hops == maxChain || r.owns(name) {
 			return r
 		}
 	}
+}
+
+// owns says whether the answer has come by a name before: a chain that ends
+// where it began.
+func (r *result) owns(name string) bool {
+	for _, rr := range r.answer {
+		if canonical(rr.Header().Name) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // refer hands the question on to whom a name was delegated.

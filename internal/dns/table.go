@@ -54,24 +54,32 @@ type choice struct {
 }
 
 // find returns the zone that a canonical name is in: the one with the longest
-// name. Who asks for DS wants the parent's side of a delegation (RFC 4035
-// §3.1.4.1).
+// name. Who asks for DS wants the parent's side of a delegation, if we have that
+// too (RFC 4035 §3.1.4.1).
 func (t *table) find(name string, kind uint16) *zone {
-	var parent *zone
+	var child *zone
 	for rest := name; ; {
-		if z := t.zones[rest]; z != nil {
-			if kind != dns.TypeDS || rest != name {
-				return z
-			}
-			parent = z
+		switch z := t.zones[rest]; {
+		case z == nil:
+		case kind == dns.TypeDS && rest == name:
+			child = z
+		case child == nil || z.delegates(name):
+			return z
+		default:
+			return child
 		}
 		if rest == "." {
-			return parent
+			return child
 		}
 		if rest = rest[next(rest):]; rest == "" {
 			rest = "."
 		}
 	}
+}
+
+func (z *zone) delegates(name string) bool {
+	n := z.nodes[name]
+	return n != nil && n.cut == n
 }
 
 // next is where the second label of a canonical name begins. A dot that is part
