@@ -121,6 +121,14 @@ func (s *Service) env() config.Env {
 			_, err = acm.Put(d, acm.Import{Name: name, Bundle: bundle, Origin: albion.OriginFile, Now: now, ID: s.id()})
 			return err
 		},
+		Request: func(d *albion.Draft, want config.Requested) error {
+			_, _, err := acm.Request(d, acm.CARequest{
+				Name: want.Name, Domains: want.Domains, Issuer: want.Issuer, Roots: want.Roots, Email: want.Email,
+				Challenge: want.Challenge, KeyType: want.KeyType, Profile: want.Profile,
+				Origin: albion.OriginFile, Now: now, Rand: s.cfg.Rand, ID: s.id(),
+			})
+			return err
+		},
 		Local: func(d *albion.Draft, name string, domains []string) error {
 			_, _, err := acm.Local(d, acm.LocalRequest{
 				Name: name, Domains: domains, Origin: albion.OriginFile, Now: now, Rand: s.cfg.Rand, ID: s.id(),

@@ -24,6 +24,10 @@ type Env struct {
 
 	// Local does the same with a certificate that the local authority makes.
 	Local func(d *albion.Draft, name string, domains []string) error
+
+	// Request does the same with one that a CA will issue. When that is what was
+	// requested before, it changes nothing.
+	Request func(d *albion.Draft, want Requested) error
 }
 
 // Apply changes d so that it holds what the file declares, and says what it

@@ -13,7 +13,10 @@ func (a *applier) certificate(c certificate) {
 	a.certificates[c.name] = ""
 	var err error
 	var at place
-	if len(c.domains) > 0 {
+	if c.requests() {
+		at = c.at.find("issuer")
+		err = a.requested(c)
+	} else if len(c.domains) > 0 {
 		at = c.at.find("domains")
 		err = a.local(c, old)
 	} else {

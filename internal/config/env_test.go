@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -88,8 +89,22 @@ func (w *world) local(d *albion.Draft, name string, domains []string) error {
 	return nil
 }
 
+func (w *world) request(d *albion.Draft, want config.Requested) error {
+	request := &albion.Request{
+		Directory: "https://" + strings.TrimPrefix(want.Issuer, "https://") + "/", Roots: want.Roots, Email: want.Email, Domains: want.Domains,
+		KeyType: albion.KeyType(want.KeyType), Profile: want.Profile,
+	}
+	for old := range d.Certificates.All() {
+		if old.Name == want.Name && reflect.DeepEqual(old.Request, request) {
+			return nil
+		}
+	}
+	w.put(d, albion.Certificate{Name: want.Name, Domains: want.Domains, Chain: want.Name, Issuer: albion.ACME, Request: request, Pending: true}, "key")
+	return nil
+}
+
 func (w *world) env() config.Env {
-	return config.Env{Now: w.now, ID: w.id, ReadFile: w.readFile, Import: w.imports, Local: w.local}
+	return config.Env{Now: w.now, ID: w.id, ReadFile: w.readFile, Import: w.imports, Local: w.local, Request: w.request}
 }
 
 // run applies a file to a State, and checks the result as the store would.

@@ -30,7 +30,8 @@ type (
 	certificate struct {
 		at      places
 		name    string
-		domains []string // of one that the local authority makes
+		domains []string // of one that is issued
+		request request  // by whom, unless by the local authority
 		files   []source // of one that is imported
 	}
 	source struct {
@@ -125,6 +126,9 @@ func Files(f *File) []string {
 	for _, c := range f.certificates {
 		for _, s := range c.files {
 			all = append(all, s.path)
+		}
+		if c.request.root != nil {
+			all = append(all, c.request.root.path)
 		}
 	}
 	slices.Sort(all)

@@ -28,8 +28,7 @@ func (a *applier) removeRest() {
 	}
 	for c := range a.d.Certificates.All() {
 		if c.Origin == albion.OriginFile && !a.declares(albion.KindCertificate, string(c.ARN)) {
-			albion.Delete[*albion.Certificate](a.d, string(c.ARN))
-			albion.Delete[*albion.Key](a.d, string(c.ARN))
+			albion.DeleteCertificate(a.d, c.ARN)
 			a.say(Removed, albion.KindCertificate, c.Name, nil)
 		}
 	}

@@ -109,7 +109,6 @@ func TestTheSchemaListsThePoliciesAndWords(t *testing.T) {
 		"stickiness.type":                   {"off", string(albion.LBCookie), string(albion.SockJS)},
 		"attributes.desync_mitigation_mode": {string(albion.DesyncMonitor), string(albion.DesyncDefensive), string(albion.DesyncStrictest)},
 		"attributes.xff_header_processing":  {string(albion.XFFAppend), string(albion.XFFPreserve), string(albion.XFFRemove)},
-		"certificate.issuer":                {string(albion.Local)},
 		"record_set.failover":               {string(albion.Primary), string(albion.Secondary)},
 	} {
 		name, key, _ := strings.Cut(path, ".")

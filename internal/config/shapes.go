@@ -40,7 +40,7 @@ func (n node) certificate(name string) certificate {
 			c.files = append(c.files, source{n.key, s})
 		}
 	}
-	there := n.fields("a certificate", []field{
+	there := n.fields("a certificate", append([]field{
 		{"domains", func(n node) {
 			n.oneOrMore("domain names", func(n node) {
 				if s, ok := n.text("a domain name"); ok {
@@ -48,7 +48,6 @@ func (n node) certificate(name string) certificate {
 				}
 			})
 		}},
-		{"issuer", func(n node) { n.word(string(albion.Local)) }},
 		{"certificate", file},
 		{"key", file},
 		{"chain", file},
@@ -57,7 +56,7 @@ func (n node) certificate(name string) certificate {
 				c.files = append(c.files, source{n.key, filepath.Join(s, "fullchain.pem")}, source{n.key, filepath.Join(s, "privkey.pem")})
 			}
 		}},
-	})
+	}, c.requestFields()...))
 	if there != nil {
 		n.certificateSource(c, there)
 	}
@@ -81,12 +80,18 @@ func (n node) certificateSource(c certificate, there map[string]node) {
 		n.bad("certificate %s has several sources, %s: expected one", quote(c.name), strings.Join(sources, " and "))
 		return
 	}
-	belongs := map[string]string{"issuer": "domains", "key": "certificate", "chain": "certificate"}
-	for _, key := range []string{"issuer", "key", "chain"} {
+	belongs := map[string]string{
+		"key": "certificate", "chain": "certificate",
+		"issuer": "domains", "email": "domains", "challenge": "domains", "key_type": "domains", "profile": "domains", "ca_root": "domains",
+	}
+	for _, key := range sortedKeys(belongs) {
 		if part, ok := there[key]; ok && belongs[key] != sources[0] {
 			part.at = part.keyAt
 			part.bad("%s belongs to %s, and this certificate has %s", key, belongs[key], sources[0])
 		}
+	}
+	if sources[0] == "domains" {
+		c.checkRequest(there)
 	}
 	if domains, ok := there["domains"]; ok && len(c.domains) == 0 && (domains.yaml == nil || !domains.isScalar()) {
 		domains.bad("domains: expected at least one domain name")

@@ -26,6 +26,12 @@ type UpOptions struct {
 	Certificate, Key, Chain string
 	Certbot                 string
 	Issuer                  albion.Issuer // "": the local authority
+
+	// Of a certificate that a CA issues, in place of Issuer.
+	CA        string // letsencrypt, letsencrypt-staging, or the https URL of a directory
+	CARoot    string // file
+	Email     string
+	Challenge string // "": either
 }
 
 // Names of the objects that Up declares.
@@ -91,10 +97,14 @@ func (o *UpOptions) checkCertificate() error {
 		return errors.New("a key or chain needs the certificate that it belongs to")
 	case (o.Certificate != "" || o.Certbot != "") && o.Issuer != "":
 		return errors.New("a certificate from files has no issuer here: leave one of them out")
+	case o.CA != "" && (o.Certificate != "" || o.Certbot != ""):
+		return errors.New("a certificate from files is not requested from a CA: leave one of them out")
+	case o.CA == "" && (o.CARoot != "" || o.Challenge != ""):
+		return errors.New("a challenge or the root of a CA needs a CA")
 	case o.Issuer != "" && o.Issuer != albion.Local:
 		return fmt.Errorf("issuer %s is not known: expected %s", quote(string(o.Issuer)), albion.Local)
 	}
-	for _, name := range []string{o.Certificate, o.Key, o.Chain, o.Certbot} {
+	for _, name := range []string{o.Certificate, o.Key, o.Chain, o.Certbot, o.CARoot, o.CA, o.Email, o.Challenge} {
 		if !utf8.ValidString(name) {
 			return fmt.Errorf("the file name %s is not UTF-8, and a YAML file is", quote(name))
 		}
@@ -135,9 +145,27 @@ func (o *UpOptions) writeCertificate(b *strings.Builder, name string) {
 		if o.Chain != "" {
 			fmt.Fprintf(b, "    chain: %s\n", scalar(absolute(o.Chain)))
 		}
+	case o.CA != "":
+		o.writeRequest(b)
 	default:
 		fmt.Fprintf(b, "    domains: [%s]\n    issuer: local   # Albion's own authority: browsers trust it once its certificate is installed\n", scalars(o.Domains))
 	}
+}
+
+func (o *UpOptions) writeRequest(b *strings.Builder) {
+	fmt.Fprintf(b, "    domains: [%s]\n    issuer: %s   # obtained and renewed by itself; its terms of service are agreed to\n", scalars(o.Domains), scalar(o.CA))
+	for _, line := range [][2]string{{"ca_root", absoluteOrNone(o.CARoot)}, {"email", o.Email}, {"challenge", o.Challenge}} {
+		if line[1] != "" {
+			fmt.Fprintf(b, "    %s: %s\n", line[0], scalar(line[1]))
+		}
+	}
+}
+
+func absoluteOrNone(name string) string {
+	if name == "" {
+		return ""
+	}
+	return absolute(name)
 }
 
 func (o *UpOptions) writeTargets(b *strings.Builder) {

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/albion-lb/albion"
+)
+
+// request is what a file says about a certificate that a CA issues, in the
+// file's own words.
+type request struct {
+	issuer, email, challenge, keyType, profile string
+	root                                       *source // of ca_root
+}
+
+// Requested is a certificate that a CA is to issue.
+type Requested struct {
+	Name      string
+	Domains   []string
+	Issuer    string // letsencrypt, letsencrypt-staging, or the https URL of a directory
+	Roots     string // PEM
+	Email     string
+	Challenge string // http, tls-alpn or auto
+	KeyType   string // ecdsa or rsa
+	Profile   string
+}
+
+// requestFields are the keys that belong to domains, apart from domains itself.
+func (c *certificate) requestFields() []field {
+	text := func(to *string, expected string) func(node) {
+		return func(n node) { *to, _ = n.text(expected) }
+	}
+	return []field{
+		{"issuer", func(n node) { c.request.issuer = n.issuer() }},
+		{"email", text(&c.request.email, "an e-mail address")},
+		{"challenge", func(n node) { c.request.challenge = n.word("auto", "http", "tls-alpn") }},
+		{"key_type", func(n node) { c.request.keyType = n.word(string(albion.KeyECDSA), string(albion.KeyRSA)) }},
+		{"profile", text(&c.request.profile, "a profile of the CA")},
+		{"ca_root", func(n node) {
+			if s := n.filename(); s != "" {
+				c.request.root = &source{n.key, s}
+			}
+		}},
+	}
+}
+
+// issuer reads who issues: the local authority, a CA by name or by address.
+func (n node) issuer() string {
+	if s, ok := n.scalar(); ok && strings.HasPrefix(s, "https://") {
+		return s
+	}
+	if s, ok := n.scalar(); ok && strings.Contains(s, "://") {
+		n.bad("issuer: %s is not an https address", quote(s))
+		return ""
+	}
+	return n.word(string(albion.Local), "letsencrypt", "letsencrypt-staging")
+}
+
+// requests says whether a CA is asked, and not the local authority.
+func (c *certificate) requests() bool {
+	return c.request.issuer != "" && c.request.issuer != string(albion.Local)
+}
+
+// checkRequest refuses what only a CA could be told.
+func (c *certificate) checkRequest(there map[string]node) {
+	if c.requests() {
+		return
+	}
+	for _, key := range []string{"email", "challenge", "key_type", "profile", "ca_root"} {
+		if part, ok := there[key]; ok {
+			part.at = part.keyAt
+			part.bad("%s is for a CA, and the issuer is local: add issuer: letsencrypt, or leave %s out", key, key)
+		}
+	}
+}
+
+// requested asks a CA for a certificate.
+func (a *applier) requested(c certificate) error {
+	want := Requested{
+		Name: c.name, Domains: c.domains, Issuer: c.request.issuer, Email: c.request.email,
+		Challenge: c.request.challenge, KeyType: c.request.keyType, Profile: c.request.profile,
+	}
+	if root := c.request.root; root != nil {
+		data, err := a.env.ReadFile(root.path)
+		if err != nil {
+			p := a.f.problem(c.at.find(root.key), "certificate %s: %s", quote(c.name), err)
+			p.Err = err
+			a.found = append(a.found, p)
+			return nil
+		}
+		want.Roots = string(data)
+	}
+	return a.env.Request(a.d, want)
+}
