@@ -31,9 +31,13 @@ func (b *budget) grant(n float64) { b.spent = max(0, b.spent-n) }
 //   - control: PING, SETTINGS, PRIORITY, frames of unknown types, GOAWAY, empty
 //     DATA and CONTINUATION (CVE-2019-9512, -9515, -9518, CVE-2024-27316), and
 //     what still comes for streams that are over.
-//   - windows: WINDOW_UPDATE. Two for every frame of content that was sent are
-//     the ordinary case.
+//   - windows: WINDOW_UPDATE. Ordinary are two for every few kilobytes of content
+//     that were sent.
 type budgets struct{ resets, control, windows budget }
+
+// explainedBy is how many bytes of content explain one WINDOW_UPDATE: a client
+// that reads in small pieces may say so for its stream and for the connection.
+const explainedBy = 256
 
 func newBudgets(now time.Time) budgets {
 	return budgets{

@@ -25,7 +25,7 @@ type Conn struct {
 	block   block
 	scrap   section // of blocks that nobody wants
 	budgets budgets
-	explain float64 // frames of content whose WINDOW_UPDATEs have been granted
+	granted float64 // how many of explains the budget knows of
 
 	handlers sync.WaitGroup
 	writers  sync.WaitGroup
@@ -44,10 +44,11 @@ type Conn struct {
 
 	encoder  *hpack.Encoder
 	packed   bytes.Buffer // what encoder wrote
+	resized  bool         // encoder has a change of its table's size to announce
 	strings  interner
 	pending  *[]byte // frames to be written; nil when there are none
 	flushing bool    // somebody writes
-	frames   float64 // frames of content written
+	explains float64 // how many WINDOW_UPDATEs the content that was sent explains, in all
 	waiting  []*Stream
 	writeBy  time.Time // the write deadline that is set
 

@@ -37,6 +37,7 @@ func (c *Conn) setting(s http2.Setting) error {
 	}
 	switch s.ID {
 	case http2.SettingHeaderTableSize:
+		c.resized = true
 		c.encoder.SetMaxDynamicTableSizeLimit(min(s.Val, tableSize))
 	case http2.SettingInitialWindowSize:
 		change := int64(s.Val) - int64(c.initial)
@@ -69,8 +70,8 @@ func (c *Conn) ping(f *http2.PingFrame) {
 func (c *Conn) windowUpdate(f *http2.WindowUpdateFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.budgets.windows.grant(2 * (c.frames - c.explain))
-	c.explain = c.frames
+	c.budgets.windows.grant(c.explains - c.granted)
+	c.granted = c.explains
 	if !c.budgets.windows.spend(time.Now()) {
 		return connFault(http2.ErrCodeEnhanceYourCalm, "too many WINDOW_UPDATEs")
 	}

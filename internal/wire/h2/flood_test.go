@@ -141,6 +141,26 @@ func TestBusyClientsAreNoFlood(t *testing.T) {
 	}
 }
 
+// A client that says of every kilobyte twice that it has read it reads only.
+func TestReadersOfMuchAreNoFlood(t *testing.T) {
+	s := serve(t, h2.Config{Handler: app})
+	p := dial(t, s)
+	const size = 16 << 20
+	p.request(1, true, head("GET", "/big?"+itoa(size))...)
+	for left := size; left > 0; {
+		got := p.wait("all of it", func(s said) bool { return s.Type == http2.FrameData || s.Type == http2.FrameGoAway })
+		if got.Type == http2.FrameGoAway {
+			t.Fatalf("%d bytes before the end: %s", left, got.data)
+		}
+		left -= len(got.data)
+		for n := len(got.data); n > 0; n -= 1024 {
+			p.WriteWindowUpdate(0, uint32(min(n, 1024)))
+			p.WriteWindowUpdate(1, uint32(min(n, 1024)))
+		}
+		p.flush()
+	}
+}
+
 // A client that makes the server talk and does not listen costs a bounded
 // amount of memory, for a bounded time.
 func TestAnswersThatAreNotReadEndTheConnection(t *testing.T) {

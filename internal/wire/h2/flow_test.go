@@ -136,20 +136,9 @@ func TestAStalledStreamHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// counted counts the writes to a connection.
-type counted struct {
-	net.Conn
-	writes atomic.Int64
-}
-
-func (c *counted) Write(p []byte) (int, error) {
-	c.writes.Add(1)
-	return c.Conn.Write(p)
-}
-
 func TestASmallAnswerIsOneWrite(t *testing.T) {
 	client, server := net.Pipe()
-	conn := &counted{Conn: server}
+	conn := &counted{Conn: server, writes: new(atomic.Int64)}
 	ended := make(chan error, 1)
 	go func() { ended <- h2.New(conn, h2.Config{Handler: app}, h2.NewShared()).Serve() }()
 	p := newPeer(t, client, false)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,19 @@ type server struct {
 	conns map[*h2.Conn]struct{}
 	ends  chan error // what Serve returned, of every connection, in the order of their ends
 	all   sync.WaitGroup
+
+	writes atomic.Int64 // to all connections
+}
+
+// counted counts the writes to a connection.
+type counted struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
 }
 
 func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
@@ -65,7 +79,8 @@ func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 func serve(t testing.TB, cfg h2.Config) *server {
 	t.Helper()
 	cert, roots := certificate(t)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
+	cfgTLS := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +94,7 @@ func serve(t testing.TB, cfg h2.Config) *server {
 			if err != nil {
 				return
 			}
-			s.all.Go(func() { s.one(conn.(*tls.Conn)) })
+			s.all.Go(func() { s.one(tls.Server(&counted{Conn: conn, writes: &s.writes}, cfgTLS)) })
 		}
 	})
 	t.Cleanup(func() {

@@ -195,6 +195,30 @@ func TestHeadsBecomeRequests(t *testing.T) {
 	}
 }
 
+// Every status arrives, before and after the client changes the size of its
+// table, which the server has to confirm first thing (RFC 7541 §4.2).
+func TestStatusesArrive(t *testing.T) {
+	s := serve(t, h2.Config{Handler: func(s *h2.Stream) {
+		status := 0
+		for _, digit := range s.Request().Query {
+			status = 10*status + int(digit-'0')
+		}
+		answer(s, status, "", field("X-Long", strings.Repeat("x", 200)))
+	}})
+	p := dial(t, s)
+	id := uint32(1)
+	for _, size := range []uint32{4096, 0, 100, 4096, 1 << 20} {
+		p.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: size})
+		for _, status := range []string{"200", "204", "206", "304", "400", "404", "500", "201", "503", "999"} {
+			p.request(id, true, head("GET", "/?"+status)...)
+			if got, _ := p.waitAnswer(id); got != status {
+				t.Fatalf("%q arrived as %q", status, got)
+			}
+			id += 2
+		}
+	}
+}
+
 // A WebSocket through extended CONNECT (RFC 8441) is content both ways, with an
 // end of its own in either direction.
 func TestTunnelThroughExtendedConnect(t *testing.T) {

@@ -274,7 +274,7 @@ func (c *Conn) appendData(id uint32, p []byte, last bool) {
 	out = append(out, byte(len(p)>>16), byte(len(p)>>8), byte(len(p)), byte(http2.FrameData), flags)
 	out = binary.BigEndian.AppendUint32(out, id)
 	*c.pending = append(out, p...)
-	c.frames++
+	c.explains += 2 + float64(len(p))/explainedBy
 }
 
 func (s *Stream) putTrailers(fields []wire.Field) error {
@@ -314,7 +314,22 @@ func (c *Conn) writeSection(id uint32, end bool, pack func()) {
 	}
 }
 
+// firstStatus is where the static table has ":status: 200".
+const firstStatus = 8
+
+// packStatus packs :status. The common ones are one byte each (RFC 7541, Appendix
+// A), which needs no search in the tables, unless the encoder has a new size of
+// its table to announce, which has to be the first word of a section.
 func (c *Conn) packStatus(status int) {
+	if !c.resized {
+		for i, common := range [...]int{200, 204, 206, 304, 400, 404, 500} {
+			if status == common {
+				c.packed.WriteByte(0x80 | byte(firstStatus+i))
+				return
+			}
+		}
+	}
+	c.resized = false
 	var digits [8]byte
 	value := c.strings.get(strconv.AppendInt(digits[:0], int64(status), 10))
 	c.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: value})
