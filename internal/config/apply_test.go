@@ -429,7 +429,7 @@ func TestAnErrorFromElsewhereIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	elsewhere := errors.New("disk full")
-	if got := f.Locate(elsewhere); got != elsewhere {
+	if got := f.Locate(elsewhere); !errors.Is(got, elsewhere) {
 		t.Errorf("got %v", got)
 	}
 	if f.Locate(nil) != nil {

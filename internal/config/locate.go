@@ -49,7 +49,7 @@ func leaves(err error) []error {
 		}
 		return all
 	}
-	if _, ok := err.(*albion.Error); !ok {
+	if _, ok := err.(*albion.Error); !ok { //nolint:errorlint // the tree is walked by hand
 		if inner := errors.Unwrap(err); inner != nil {
 			return leaves(inner)
 		}

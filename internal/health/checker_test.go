@@ -83,7 +83,7 @@ func TestProbesOfRealServers(t *testing.T) {
 	}{
 		{"200", answer(200), nil, "healthy  "},
 		{"503", answer(503), nil, "unhealthy Target.ResponseCodeMismatch Health checks failed with these codes: [503]"},
-		{"redirect is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, nil,
+		{"redirect is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, nil,
 			"unhealthy Target.ResponseCodeMismatch Health checks failed with these codes: [302]"},
 		{"redirect is wanted", answer(301), func(hc *albion.HealthCheck) { hc.Matcher = "200,300-302" }, "healthy  "},
 		{"interim answers", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(200) }, nil, "healthy  "},

@@ -34,14 +34,6 @@ func (b *buffer) bytes() []byte { return b.b[b.r:b.w] }
 func (b *buffer) free() []byte  { return b.b[b.w:] }
 func (b *buffer) empty() bool   { return b.r == b.w }
 
-// use marks the first n bytes as used.
-func (b *buffer) use(n int) {
-	b.r += n
-	if b.r == b.w {
-		b.r, b.w = 0, 0
-	}
-}
-
 // compact moves what is unread to the front.
 func (b *buffer) compact() {
 	if b.r > 0 {

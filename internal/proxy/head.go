@@ -13,8 +13,6 @@ import (
 var ( // never written
 	hostName      = []byte("Host")
 	traceName     = []byte("X-Amzn-Trace-Id")
-	protoName     = []byte("X-Forwarded-Proto")
-	portName      = []byte("X-Forwarded-Port")
 	setCookieName = []byte("Set-Cookie")
 	websocket     = []byte("websocket")
 	chunkedField  = []byte("Transfer-Encoding: chunked\r\n")

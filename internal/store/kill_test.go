@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -33,13 +34,12 @@ func nth(d *albion.Draft, n uint64) {
 	}
 }
 
-// child makes change after change, and says so after each.
-func child(dir string) int {
+// child makes change after change, and says so after each, until it cannot.
+func child(dir string) error {
 	fmt.Println("up")
 	s, err := store.Open(store.Config{Dir: dir})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
 	for {
 		state, err := s.Update(context.Background(), func(d *albion.Draft) error {
@@ -47,8 +47,7 @@ func child(dir string) int {
 			return nil
 		})
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+			return err
 		}
 		fmt.Println(state.Version)
 	}
@@ -108,7 +107,7 @@ func killed(t *testing.T, dir string, acks int) (last uint64) {
 	answers := bufio.NewReader(pipe)
 	for n := 0; ; n++ {
 		answer, err := answers.ReadString('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break // a part of a line acknowledges nothing
 		}
 		if err != nil {

@@ -23,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		os.Exit(child(dir))
+		fmt.Fprintln(os.Stderr, child(dir))
+		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -418,9 +418,9 @@ func TestDefaultLimitsAreALBs(t *testing.T) {
 	if e := refusal(t, head(full, full, full, "X: "+long(most-5-8)), nil); e.Status != 413 {
 		t.Error(e)
 	}
-	many := make([]string, 255)
-	for i := range many {
-		many[i] = fmt.Sprintf("X-%d: 1", i)
+	var many []string
+	for i := range 255 {
+		many = append(many, fmt.Sprintf("X-%d: 1", i))
 	}
 	request(t, head(many...))
 	if e := refusal(t, head(append(many, "Y: 1")...), nil); e.Status != 413 {

@@ -39,7 +39,7 @@ func splitQuery(s []byte) (path, query []byte) {
 // absolute takes apart "http://authority/path?query" (RFC 9112 §3.2.2), the
 // scheme in any case.
 func absolute(r *wire.Request) *Error {
-	size := 0
+	var size int
 	switch {
 	case wire.HasPrefixFold(r.Target, "http://"):
 		size = len("http")
