@@ -134,7 +134,7 @@ func BenchmarkLargeAnswer(b *testing.B) {
 		}
 		s.Finish(body, nil)
 	}})
-	transport := &http2.Transport{TLSClientConfig: s.tls()}
+	transport := &http.Transport{TLSClientConfig: s.tls(), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	c := &http.Client{Transport: transport}
 	b.SetBytes(1 << 20)

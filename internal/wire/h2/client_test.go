@@ -19,7 +19,10 @@ import (
 // clients are two independent implementations: net/http's and golang.org/x/net's.
 func clients(t *testing.T, s *server) map[string]*http.Client {
 	std := &http.Transport{TLSClientConfig: s.tls(), ForceAttemptHTTP2: true}
-	ext := &http2.Transport{TLSClientConfig: s.tls()}
+	ext := &http.Transport{TLSClientConfig: s.tls()}
+	if _, err := http2.ConfigureTransports(ext); err != nil { //nolint:staticcheck // the other implementation is the point
+		t.Fatal(err)
+	}
 	t.Cleanup(std.CloseIdleConnections)
 	t.Cleanup(ext.CloseIdleConnections)
 	return map[string]*http.Client{"net/http": {Transport: std}, "x/net": {Transport: ext}}

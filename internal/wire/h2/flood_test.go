@@ -164,7 +164,7 @@ func TestReadersOfMuchAreNoFlood(t *testing.T) {
 // A client that makes the server talk and does not listen costs a bounded
 // amount of memory, for a bounded time.
 func TestAnswersThatAreNotReadEndTheConnection(t *testing.T) {
-	client, _, ended := pipe(t, h2.Config{Handler: app, IdleTimeout: 200 * time.Millisecond})
+	client, _, ended := pipe(h2.Config{Handler: app, IdleTimeout: 200 * time.Millisecond})
 	p := newPeer(t, client, true)
 	for range 2000 {
 		if p.WritePing(false, [8]byte{}) != nil || p.out.Flush() != nil {

@@ -1,7 +1,7 @@
 package h2_test
 
 import (
-	"crypto/tls"
+	"context"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -20,7 +20,7 @@ func TestPropertyWindowsAreKept(t *testing.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(0, 90_000), 1, 6).Draw(r, "sizes")
 		initial := rapid.IntRange(0, 70_000).Draw(r, "initial")
 		step := rapid.IntRange(1, 40_000)
-		client, _, ended := pipe(t, h2.Config{Handler: app})
+		client, _, ended := pipe(h2.Config{Handler: app})
 		p := newPeer(t, client, false, http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(initial)})
 		windows, left := map[uint32]int{}, map[uint32]int{}
 		all := 65_535
@@ -160,10 +160,11 @@ func TestASmallAnswerIsOneWrite(t *testing.T) {
 func TestRequestsOfAConnectionAreLimited(t *testing.T) {
 	s := serve(t, h2.Config{Handler: app, Requests: 10})
 	dials := 0
-	transport := &http2.Transport{TLSClientConfig: s.tls(), DialTLS: func(network, addr string, cfg *tls.Config) (net.Conn, error) {
+	transport := &http.Transport{TLSClientConfig: s.tls(), ForceAttemptHTTP2: true}
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dials++
-		return tls.Dial(network, addr, cfg)
-	}}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
 	defer transport.CloseIdleConnections()
 	c := &http.Client{Transport: transport}
 	for range 60 {

@@ -2,6 +2,7 @@ package h2_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -92,7 +93,7 @@ func FuzzConn(f *testing.F) {
 		fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 		for {
 			_, err := fr.ReadFrame()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if err != nil {

@@ -127,14 +127,6 @@ func (s *server) one(conn *tls.Conn) {
 	s.ends <- err
 }
 
-func (s *server) drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		c.Drain()
-	}
-}
-
 func (s *server) tls() *tls.Config {
 	return &tls.Config{RootCAs: s.roots, ServerName: "localhost", NextProtos: []string{"h2"}}
 }

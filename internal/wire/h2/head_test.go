@@ -133,7 +133,7 @@ func TestRefusedHeadsAreAnswered(t *testing.T) {
 func seen(t testing.TB, end bool, pairs ...string) wire.Request {
 	t.Helper()
 	got := make(chan wire.Request, 1)
-	client, _, ended := pipe(t, h2.Config{Handler: func(s *h2.Stream) {
+	client, _, ended := pipe(h2.Config{Handler: func(s *h2.Stream) {
 		r := *s.Request()
 		r.Fields = nil
 		for _, f := range s.Request().Fields {
@@ -212,7 +212,7 @@ func TestStatusesArrive(t *testing.T) {
 		for _, status := range []string{"200", "204", "206", "304", "400", "404", "500", "201", "503", "999"} {
 			p.request(id, true, head("GET", "/?"+status)...)
 			if got, _ := p.waitAnswer(id); got != status {
-				t.Fatalf("%q arrived as %q", status, got)
+				t.Fatalf("%q arrived as %q (table %d)", status, got, size)
 			}
 			id += 2
 		}

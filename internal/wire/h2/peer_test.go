@@ -69,7 +69,7 @@ func dial(t testing.TB, s *server, settings ...http2.Setting) *peer {
 
 // pipe serves one connection without a network, for tests that own the clock.
 // ended gets what Serve returned.
-func pipe(t testing.TB, cfg h2.Config) (client net.Conn, conn *h2.Conn, ended chan error) {
+func pipe(cfg h2.Config) (client net.Conn, conn *h2.Conn, ended chan error) {
 	client, server := net.Pipe()
 	conn = h2.New(server, cfg, h2.NewShared())
 	ended = make(chan error, 1)
@@ -102,10 +102,14 @@ func (p *peer) listen(done chan struct{}) {
 		case *http2.HeadersFrame:
 			fields = nil
 			dec.Write(f.HeaderBlockFragment())
-			s.fields = fields
+			if s.fields = fields; f.HeadersEnded() {
+				dec.Close()
+			}
 		case *http2.ContinuationFrame:
 			dec.Write(f.HeaderBlockFragment())
-			s.fields = fields
+			if s.fields = fields; f.HeadersEnded() {
+				dec.Close()
+			}
 		}
 		p.heard <- s
 	}

@@ -18,7 +18,7 @@ import (
 func within(t *testing.T, want, slack time.Duration, cfg h2.Config, story func(t *testing.T, p *peer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		client, _, ended := pipe(t, cfg)
+		client, _, ended := pipe(cfg)
 		p := newPeer(t, client, false)
 		began := time.Now()
 		story(t, p)
@@ -66,7 +66,7 @@ func TestIdlenessBeginsWithTheLastAnswer(t *testing.T) {
 
 func TestAPrefaceThatDoesNotComeEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, _, ended := pipe(t, h2.Config{Handler: app, HeadTimeout: 10 * time.Second})
+		client, _, ended := pipe(h2.Config{Handler: app, HeadTimeout: 10 * time.Second})
 		began := time.Now()
 		io.Copy(io.Discard, client)
 		if err := <-ended; err == nil {
@@ -107,7 +107,7 @@ func TestAHeadThatTricklesEndsTheConnection(t *testing.T) {
 func TestASlowReaderLosesItsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := make(chan error, 1)
-		client, _, ended := pipe(t, h2.Config{Handler: func(s *h2.Stream) {
+		client, _, ended := pipe(h2.Config{Handler: func(s *h2.Stream) {
 			if err := s.WriteHead(&wire.Response{Status: 200}, nil, false); err != nil {
 				failed <- err
 				return
@@ -149,7 +149,7 @@ func TestASlowReaderLosesItsAnswer(t *testing.T) {
 // A client that takes nothing from its socket at all loses the connection.
 func TestADeafClientIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, _, ended := pipe(t, h2.Config{Handler: app})
+		client, _, ended := pipe(h2.Config{Handler: app})
 		began := time.Now()
 		go func() {
 			io.WriteString(client, http2.ClientPreface)
@@ -166,7 +166,7 @@ func TestADeafClientIsCutOff(t *testing.T) {
 func TestDeadlinesWakeReadsAndWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		result := make(chan error, 3)
-		client, _, ended := pipe(t, h2.Config{Handler: func(s *h2.Stream) {
+		client, _, ended := pipe(h2.Config{Handler: func(s *h2.Stream) {
 			began := time.Now()
 			_, err := s.Read(make([]byte, 1)) // no deadline: as long as a connection may be idle
 			if time.Since(began) < time.Minute {
@@ -201,7 +201,7 @@ func TestDeadlinesWakeReadsAndWrites(t *testing.T) {
 func TestDrainInTwoSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		client, conn, ended := pipe(t, h2.Config{Handler: func(s *h2.Stream) {
+		client, conn, ended := pipe(h2.Config{Handler: func(s *h2.Stream) {
 			<-release
 			answer(s, 200, "done")
 		}})
@@ -242,7 +242,7 @@ func TestDrainInTwoSteps(t *testing.T) {
 
 func TestDrainDoesNotWaitForAPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, conn, ended := pipe(t, h2.Config{Handler: app})
+		client, conn, ended := pipe(h2.Config{Handler: app})
 		p := newPeer(t, client, false)
 		synctest.Wait()
 		began := time.Now()
