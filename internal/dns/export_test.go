@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"net"
 	"net/netip"
 	"time"
 
@@ -79,3 +80,13 @@ func (g *Gate) Ask(query []byte, from netip.Addr, at time.Duration) []byte {
 
 // MaxUDP is the largest answer over UDP.
 const MaxUDP = maxUDP
+
+// Converse answers on one connection, as a Server does.
+func (s *Server) Converse(conn net.Conn) { s.converse(conn, netip.Addr{}) }
+
+// The bounds of TCP.
+const (
+	MaxOfNetwork = maxOfNetwork
+	MaxQuestions = maxQuestions
+	IdleTimeout  = idleTimeout
+)

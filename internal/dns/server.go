@@ -154,8 +154,8 @@ func (s *Server) look() {
 	if same {
 		return
 	}
-	s.cfg.Log.Info("alias records follow the health of their load balancers", "without_targets", len(down))
 	s.table.Store(&table{zones: now.zones, down: down})
+	s.cfg.Log.Info("alias records follow the health of their load balancers", "without_targets", len(down))
 }
 
 // again opens the sockets that could not be opened, and answers with the
