@@ -17,12 +17,12 @@ import (
 func newCert(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
-		Short: "Import, list, show, export and delete certificates",
+		Short: "Request, import, list, show, export and delete certificates",
 		Example: `  albion cert list
   albion cert import chat fullchain.pem privkey.pem
   albion cert export chat --dir ./live/chat`,
 	}
-	cmd.AddCommand(newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g))
+	cmd.AddCommand(newCertRequest(g), newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g))
 	return cmd
 }
 
@@ -155,6 +155,7 @@ func (g *globals) showCertificate(c *admin.Certificate) {
 		{"Name", c.Name}, {"ARN", string(c.ARN)}, {"Names", strings.Join(c.Domains, ", ")}, {"State", state},
 		{"Valid", c.NotBefore.Local().Format(time.DateTime) + " to " + c.NotAfter.Local().Format(time.DateTime)},
 		{"Issuer", string(c.Issuer)}, {"Key", c.KeyAlgorithm}, {"Serial", c.Serial}, {"Used by", orDash(strings.Join(c.UsedBy, ", "))},
+		{"Method", c.Method}, {"Next", orDash(c.Next)},
 	} {
 		fmt.Fprintf(g.out, "%-8s %s\n", line[0], line[1])
 	}

@@ -54,7 +54,7 @@ func (g *globals) demo(ctx context.Context, o serverOptions, httpPort, httpsPort
 	}
 	text, err := config.Up(up)
 	if err == nil {
-		err = g.up(ctx, o, text, func(s *server) { g.invite(s, up) })
+		err = g.up(ctx, o, text, func(s *server) { g.invite(s, up) }, nil)
 	}
 	stop()
 	return errors.Join(err, <-ended)

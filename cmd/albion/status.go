@@ -189,6 +189,9 @@ func (g *globals) showCertificates(all []admin.Certificate) error {
 		if c.Reason != "" && c.Status != acm.StatusOK && c.Status != acm.StatusUnused {
 			fmt.Fprintf(g.out, "  %s: %s\n", c.Name, c.Reason)
 		}
+		if c.Issuance != nil && c.Next != "" {
+			fmt.Fprintf(g.out, "  %s: %s, by %s\n", c.Name, c.Next, c.Method)
+		}
 	}
 	return nil
 }

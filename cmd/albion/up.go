@@ -9,12 +9,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/acm"
 	"github.com/albion-lb/albion/internal/admin"
 	"github.com/albion-lb/albion/internal/config"
@@ -24,22 +24,28 @@ func newUp(g *globals) *cobra.Command {
 	var o serverOptions
 	var up config.UpOptions
 	var addresses []string
-	var issuer string
+	var issuer issuerOptions
 	var printConfig bool
 	cmd := &cobra.Command{
 		Use:   "up --domain NAME --to HOST:PORT",
 		Short: "Put HTTPS in front of your own server, now",
 		Long: `Put HTTPS in front of your own server: HTTPS with WebSockets on one port, a
-redirect from HTTP on the other. The certificate comes from your files, or from
-Albion's local CA, whose certificate clients then have to trust.`,
+redirect from HTTP on the other. The certificate comes from your files, from
+Let's Encrypt or another CA (--email or --accept-tos, --issuer), which is asked
+by itself now and at every renewal, or else from Albion's local CA, whose
+certificate clients then have to trust.`,
 		Example: `  albion up --domain chat.example.com --to 127.0.0.1:8080
+  albion up --domain chat.example.com --to :8080 --email me@example.com --accept-tos
   albion up --domain chat.example.com --to :8080 --to :8081 --cert fullchain.pem --key privkey.pem
   albion up --domain chat.test --to :8080 --http-port 8000 --https-port 8443
   albion up --domain chat.example.com --to :8080 --print-config > albion.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.dataDir = g.dataDir
-			if err := completeUp(&up, addresses, issuer); err != nil {
+			if err := completeUp(&up, addresses); err != nil {
+				return err
+			}
+			if err := g.chooseIssuer(cmd.Context(), &up, issuer); err != nil {
 				return err
 			}
 			text, err := config.Up(up)
@@ -53,7 +59,11 @@ Albion's local CA, whose certificate clients then have to trust.`,
 				_, err := g.out.Write(text)
 				return err
 			}
-			return g.up(cmd.Context(), o, text, func(s *server) { g.greet(s, up) })
+			var follow func(context.Context, *server)
+			if up.CA != "" {
+				follow = func(ctx context.Context, s *server) { g.narrate(ctx, s, up.Domains) }
+			}
+			return g.up(cmd.Context(), o, text, func(s *server) { g.greet(s, up) }, follow)
 		},
 	}
 	flags := cmd.Flags()
@@ -63,7 +73,11 @@ Albion's local CA, whose certificate clients then have to trust.`,
 	flags.StringVar(&up.Key, "key", "", "private key file, PEM, when --cert does not hold it")
 	flags.StringVar(&up.Chain, "chain", "", "chain file, PEM, when --cert does not hold it")
 	flags.StringVar(&up.Certbot, "certbot", "", "a certbot folder, such as /etc/letsencrypt/live/chat.example.com")
-	flags.StringVar(&issuer, "issuer", "local", "who issues the certificate when no file is given: local")
+	flags.StringVar(&issuer.issuer, "issuer", "", "who issues when no file is given: local, letsencrypt, letsencrypt-staging, or the https address of a CA's directory (default local; letsencrypt with --email or --accept-tos)")
+	flags.StringVar(&up.Email, "email", "", "where the CA writes to")
+	flags.BoolVar(&issuer.accept, "accept-tos", false, "agree to the CA's terms of service")
+	flags.StringVar(&up.Challenge, "challenge", "", "how the names are proved to the CA: http or tls-alpn (default: either)")
+	flags.StringVar(&up.CARoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
 	flags.Uint16Var(&up.HTTPPort, "http-port", 80, "port that redirects to HTTPS")
 	flags.Uint16Var(&up.HTTPSPort, "https-port", 443, "port for HTTPS")
 	flags.StringArrayVar(&addresses, "address", nil, "address to listen on; may be repeated (default: all)")
@@ -74,7 +88,7 @@ Albion's local CA, whose certificate clients then have to trust.`,
 		cmd.MarkFlagFilename(name, "pem", "crt", "key")
 	}
 	cmd.MarkFlagDirname("certbot")
-	cmd.RegisterFlagCompletionFunc("issuer", cobra.FixedCompletions([]string{"local"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("issuer", cobra.FixedCompletions([]string{"local", acm.LetsEncrypt, acm.LetsEncryptStaging}, cobra.ShellCompDirectiveNoFileComp))
 	addServerFlags(cmd, &o, "text")
 	return cmd
 }
@@ -112,10 +126,7 @@ func (g *globals) checkFiles(up config.UpOptions) error {
 }
 
 // completeUp turns what people type into what a file says.
-func completeUp(up *config.UpOptions, addresses []string, issuer string) error {
-	if issuer != string(albion.Local) {
-		return fmt.Errorf("--issuer %q: expected local; certificates of a public CA are given as files, with --cert and --key, or with --certbot", issuer)
-	}
+func completeUp(up *config.UpOptions, addresses []string) error {
 	for i, to := range up.To {
 		if strings.Trim(to, "0123456789") == "" {
 			to = ":" + to
@@ -135,7 +146,7 @@ func completeUp(up *config.UpOptions, addresses []string, issuer string) error {
 		}
 		up.Addresses = append(up.Addresses, parsed)
 	}
-	for _, path := range []*string{&up.Certificate, &up.Key, &up.Chain, &up.Certbot} {
+	for _, path := range []*string{&up.Certificate, &up.Key, &up.Chain, &up.Certbot, &up.CARoot} {
 		if *path == "" {
 			continue
 		}
@@ -151,9 +162,10 @@ func completeUp(up *config.UpOptions, addresses []string, issuer string) error {
 // up serves a configuration that no file holds. A port that cannot be opened
 // ends it: there is somebody at the keyboard who can do something about it.
 //
-// The log is silent until then: the error says the same as its lines would. The
+// greet says where to look, follow goes on saying what happens, until its context
+// ends; it may be nil. The log is silent until then: the error says the same as its lines would. The
 // files that the configuration refers to are watched, as those of `serve` are.
-func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet func(*server)) error {
+func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet func(*server), follow func(context.Context, *server)) error {
 	const name = "albion up"
 	// Who closes the terminal wants an end, unless nohup said otherwise.
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -177,6 +189,11 @@ func (g *globals) up(ctx context.Context, o serverOptions, text []byte, greet fu
 		}
 		s.level.Set(level)
 		greet(s)
+		if follow != nil {
+			var following sync.WaitGroup
+			following.Go(func() { follow(ctx, s) })
+			defer following.Wait()
+		}
 		s.watch(ctx, &watcher{name: name, text: text, every: watchEvery, log: s.log}, nil)
 		return nil
 	})
@@ -194,7 +211,10 @@ func (g *globals) greet(s *server, up config.UpOptions) {
 	fmt.Fprintf(g.out, "Albion serves %s in front of %s\n\n", address("https", up.Domains[0], up.HTTPSPort), strings.Join(up.To, ", "))
 	fmt.Fprintf(g.out, "  Open      %s\n", address("https", up.Domains[0], up.HTTPSPort))
 	fmt.Fprintf(g.out, "  Redirect  %s leads there\n", address("http", up.Domains[0], up.HTTPPort))
-	if up.Certificate == "" && up.Certbot == "" {
+	switch {
+	case up.CA != "":
+		fmt.Fprintf(g.out, "  Issuer    %s; until its certificate is there, the local CA's is shown\n", up.CA)
+	case up.Certificate == "" && up.Certbot == "":
 		if path, err := writeAuthority(s); err == nil {
 			fmt.Fprintf(g.out, "  Trust     %s is the local CA's certificate: clients have to trust it\n", path)
 			fmt.Fprintf(g.out, "  Try       curl --cacert %s --resolve %s:%d:127.0.0.1 %s\n", path, up.Domains[0], up.HTTPSPort, address("https", up.Domains[0], up.HTTPSPort))

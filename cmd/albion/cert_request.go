@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/albion-lb/albion/internal/acm"
+	"github.com/albion-lb/albion/internal/admin"
+)
+
+// requestOptions is what `cert request` is told.
+type requestOptions struct {
+	request admin.CertificateRequest
+	caRoot  string
+	accept  bool
+	dryRun  bool
+}
+
+func newCertRequest(g *globals) *cobra.Command {
+	var o requestOptions
+	cmd := &cobra.Command{
+		Use:   "request -d NAME [-d NAME…]",
+		Short: "Request a certificate from a CA, such as Let's Encrypt",
+		Long: `Request a certificate from a CA that speaks ACME. The server that runs proves the
+names: on port 80 (http) before any redirect or rule, or on port 443 (tls-alpn).
+Each step is shown as it happens. From then on the certificate renews itself, in
+place, as long as a listener shows it.
+
+Names are domain names, also international ones, and IP addresses. Wildcards need
+the DNS challenge, which is not built yet.`,
+		Example: `  albion cert request -d chat.example.com --email me@example.com --accept-tos
+  albion cert request -d chat.example.com -d www.example.com --challenge tls-alpn
+  albion cert request -d chat.example.com --dry-run --accept-tos
+  albion cert request -d chat.internal.example --ca https://ca.internal.example/acme/directory --ca-root root.pem`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return g.request(cmd.Context(), o) },
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&o.request.Domains, "domain", "d", nil, "name or IP address to be certified; may be repeated")
+	flags.StringVar(&o.request.Name, "name", "", "what the certificate is called (default: its first domain); an existing one keeps its ARN")
+	flags.StringVar(&o.request.Challenge, "challenge", "auto", "how the names are proved: http, tls-alpn, or auto for either")
+	flags.StringVar(&o.request.Issuer, "ca", acm.LetsEncrypt, "letsencrypt, letsencrypt-staging, or the https address of a CA's directory")
+	flags.StringVar(&o.caRoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
+	flags.StringVar(&o.request.Email, "email", "", "where the CA writes to")
+	flags.StringVar(&o.request.KeyType, "key", "ecdsa", "key of the certificate: ecdsa (P-256) or rsa (2048 bits)")
+	flags.StringVar(&o.request.Profile, "profile", "", "one of the CA's profiles")
+	flags.BoolVar(&o.accept, "accept-tos", false, "agree to the CA's terms of service")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "go through all of it at the CA's staging, or at the CA itself if it has none, and throw the certificate away")
+	cmd.MarkFlagRequired("domain")
+	cmd.MarkFlagFilename("ca-root", "pem", "crt")
+	cmd.RegisterFlagCompletionFunc("challenge", cobra.FixedCompletions([]string{"auto", "http", "tls-alpn"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions([]string{acm.LetsEncrypt, acm.LetsEncryptStaging}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("key", cobra.FixedCompletions([]string{"ecdsa", "rsa"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// request asks for a certificate and shows what becomes of it.
+func (g *globals) request(ctx context.Context, o requestOptions) error {
+	if o.dryRun {
+		o.request.Issuer = acm.Staging(o.request.Issuer)
+		if o.request.Name == "" {
+			o.request.Name = o.request.Domains[0]
+		}
+		o.request.Name = "dry-run." + strings.ReplaceAll(o.request.Name, "*", "_")
+	}
+	if _, err := acm.Directory(o.request.Issuer); err != nil {
+		return err
+	}
+	var err error
+	if o.request.Roots, err = readRoot(o.caRoot); err != nil {
+		return err
+	}
+	return on(g.look, func(c *admin.Client) error {
+		if status, err := c.Status(ctx); err != nil {
+			return err
+		} else if !status.Running {
+			return fmt.Errorf("nothing runs on %s that could answer the CA: start `albion up` or `albion serve` first, in another terminal", g.dataDir)
+		}
+		switch agreed, err := g.agree(ctx, o.request.Issuer, o.request.Roots, o.accept); {
+		case errors.Is(err, errNoTerminal):
+			return fmt.Errorf("%s issues only to who agrees to its terms of service: add --accept-tos", o.request.Issuer)
+		case err != nil:
+			return err
+		case !agreed:
+			return errors.New("nothing was requested, since the terms were not agreed to")
+		}
+		return g.obtain(ctx, c, o)
+	})
+}
+
+// obtain requests the certificate and waits for it.
+func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions) (err error) {
+	begun := time.Now()
+	cert, err := c.Request(ctx, o.request)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		defer func() {
+			_, gone := c.DeleteCertificate(context.WithoutCancel(ctx), cert.Name)
+			err = errors.Join(err, gone)
+		}()
+	}
+	final, err := g.await(ctx, c, cert.Name, begun)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		fmt.Fprintf(g.out, "dry run: %s would issue a certificate for %s\n", acm.IssuerName(final.Issuance.Request.Directory), strings.Join(final.Domains, ", "))
+		return nil
+	}
+	fmt.Fprintf(g.out, "%s is in place for %s, valid until %s\n%s\n", final.Name, strings.Join(final.Domains, ", "), final.NotAfter.Local().Format(time.DateOnly), final.ARN)
+	if len(final.UsedBy) == 0 {
+		fmt.Fprintln(g.out, "No listener shows it yet: until one does it is not renewed.")
+	}
+	return nil
+}
+
+// lookEvery is how often a person's view of an order is brought up to date.
+const lookEvery = 200 * time.Millisecond
+
+// await shows the steps of an order until the certificate is there, or an
+// attempt has failed.
+func (g *globals) await(ctx context.Context, c *admin.Client, name string, begun time.Time) (*admin.Certificate, error) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	progress := progress{out: g.out}
+	for {
+		cert, err := c.Certificate(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		i := cert.Issuance
+		if i == nil {
+			return nil, fmt.Errorf("the certificate %s is no longer requested from a CA", name)
+		}
+		progress.show(i.Steps)
+		switch {
+		case i.Problem != nil && i.Failed.After(begun):
+			return nil, failedAttempt(i)
+		case !i.Pending && !i.UnderWay && i.Problem == nil && i.Request.Covers(cert.Domains) && !strings.Contains(cert.Next, "now"):
+			return cert, nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, errors.New("the order goes on in the server: `albion cert list` shows it")
+		}
+	}
+}
+
+// failedAttempt says what is wrong, what to do next, what the CA said, and when
+// it is tried again.
+func failedAttempt(i *admin.Issuance) error {
+	text := i.Problem.Sentence + "\nnext: " + i.Problem.Advice
+	if i.Problem.Words != "" {
+		text += "\nthe CA's words: " + i.Problem.Words
+	}
+	if i.Again != nil {
+		text += "\nit is tried again at " + i.Again.Local().Format(time.DateTime) + "; the same command tries at once"
+	}
+	return errors.New(text)
+}
+
+// progress shows each step of an attempt once.
+type progress struct {
+	out   io.Writer
+	shown int
+	last  string
+}
+
+func (p *progress) show(steps []string) {
+	// A list that is shorter, or another one, belongs to another attempt.
+	if p.shown > len(steps) || p.shown > 0 && steps[p.shown-1] != p.last {
+		p.shown = 0
+	}
+	for _, step := range steps[p.shown:] {
+		fmt.Fprintln(p.out, "  -", step)
+		p.last = step
+	}
+	p.shown = len(steps)
+}
