@@ -56,8 +56,7 @@ func launch(ctx context.Context, p *peer, s setup) (*instance, error) {
 	defer cancel()
 	if err := in.await(ctx, s.Generation); err != nil {
 		in.stop()
-		out, _ := os.ReadFile(said.Name())
-		return nil, fmt.Errorf("bench: %s does not start: %w: %s", p.Name, err, lastLines(out))
+		return nil, fmt.Errorf("bench: %s does not start: %w: %s", p.Name, err, in.said())
 	}
 	return in, nil
 }
@@ -105,16 +104,44 @@ func (in *instance) generation(ctx context.Context) (string, error) {
 	return string(body), nil
 }
 
+// A change that is not in force after changeAgain is asked for once more, since
+// a signal that comes in the middle of a reload can be lost; after changeTime it
+// has failed.
+const (
+	changeAgain = time.Second
+	changeTime  = 20 * time.Second
+)
+
 // change makes the next generation of the configuration true.
 func (in *instance) change(ctx context.Context) error {
 	in.setup.Generation++
 	if _, err := in.peer.render(&in.setup); err != nil {
 		return err
 	}
-	if err := in.peer.change(ctx, in.peer, in); err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, changeTime)
+	defer cancel()
+	for {
+		if err := in.peer.change(ctx, in.peer, in); err != nil {
+			return err
+		}
+		soon, cancel := context.WithTimeout(ctx, changeAgain)
+		err := in.await(soon, in.setup.Generation)
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
 	}
-	return in.await(ctx, in.setup.Generation)
+}
+
+// said is the end of what the balancer wrote of errors.
+func (in *instance) said() string {
+	var all []byte
+	for _, name := range []string{"output", "error.log"} {
+		if out, err := os.ReadFile(filepath.Join(in.setup.Dir, name)); err == nil {
+			all = append(all, out...)
+		}
+	}
+	return lastLines(all)
 }
 
 func (in *instance) usage() (usage, error) { return usageOf(in.cmd.Process.Pid) }

@@ -199,6 +199,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	rep.Repeated = r.repeated
 	rep.fill(r.works, all)
 	return rep.publish(o.out, os.Stdout)
 }

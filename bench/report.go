@@ -18,6 +18,7 @@ type report struct {
 	Versions map[string]string `json:"versions"`
 	Peers    []string          `json:"peers"` // Albion first
 	Plan     plan              `json:"plan"`
+	Repeated int               `json:"rounds_repeated"` // that failed at first; a second failure ends the run
 	Works    []reported        `json:"works"`
 }
 
@@ -78,6 +79,9 @@ func (r *report) noisy() string {
 	}
 	if unsteady > len(r.Works)/4 {
 		why = append(why, fmt.Sprintf("%d of %d works differed by more than %.0f %% from round to round", unsteady, len(r.Works), 100*noisy))
+	}
+	if r.Repeated > 0 {
+		why = append(why, fmt.Sprintf("%d rounds failed and were repeated", r.Repeated))
 	}
 	if r.Plan.Rounds < 3 {
 		why = append(why, "there were fewer than three rounds")

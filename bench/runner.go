@@ -40,6 +40,8 @@ type runner struct {
 	store  string    // Albion's data folder that holds many, once there is one
 	made   int       // folders of instances
 	best   []float64 // requests per second of Albion in "https-64"
+
+	repeated int // rounds that failed once
 }
 
 // hostName is what the load asks for.
@@ -61,6 +63,11 @@ func (r *runner) run(ctx context.Context) (measurements, error) {
 			for turn := range r.peers {
 				p := r.peers[(turn+round)%len(r.peers)] // nobody is always the first
 				s, err := r.measure(ctx, w, p)
+				if err != nil && ctx.Err() == nil {
+					fmt.Fprintf(r.out, "%-14s %-8s round %d again: %v\n", w.ID, p.Name, round+1, err)
+					r.repeated++
+					s, err = r.measure(ctx, w, p)
+				}
 				if err != nil {
 					return all, fmt.Errorf("%s, %s: %w", w.ID, p.Name, err)
 				}
@@ -145,10 +152,14 @@ func (r *runner) measure(ctx context.Context, w *work, p *peer) (sample, error) 
 	}
 	load, err := startLoad(ctx, &j)
 	if err != nil {
-		return sample{}, err
+		return sample{}, fmt.Errorf("%w: %s", err, in.said())
 	}
 	defer load.stop()
-	return r.observe(ctx, w, in, load)
+	result, err := r.observe(ctx, w, in, load)
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, in.said())
+	}
+	return result, err
 }
 
 // observe is the measured part: the load is ready, and so is the balancer.
