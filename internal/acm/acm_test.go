@@ -24,7 +24,9 @@ import (
 	"github.com/albion-lb/albion/internal/acm"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))
+}
 
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
