@@ -159,6 +159,10 @@ func (m *Manager) step(ctx context.Context, client *acme.Client, arn albion.ARN,
 	}
 	said := describe(next, task.Request)
 	s, err := m.Update(ctx, func(d *albion.Draft) error { return record(d, arn, task.Order, next, said) })
+	if invalid := (*albion.Error)(nil); errors.As(err, &invalid) {
+		// Tokens that are none, addresses without end: not to be asked for again at once.
+		return &albion.Setback{Kind: albion.SetbackRefused, Sentence: "what the CA answers makes no sense", Advice: "tell the CA, or choose another one", Words: printable(invalid.Message)}
+	}
 	if err != nil {
 		return err
 	}
