@@ -2,6 +2,7 @@ package albion
 
 import (
 	"errors"
+	"iter"
 	"net"
 	"net/netip"
 	"strconv"
@@ -96,15 +97,9 @@ func (c *checker) checkHostedZones(zones []*HostedZone) {
 	}
 }
 
-// recordKey is what record sets compete for: a name, and a type there.
-type recordKey struct {
-	zone, name string
-	kind       RecordType
-}
-
+// checkRecordSets wants them in the order of their identities, in which those of
+// one name stand together, and among them those of one type.
 func (c *checker) checkRecordSets(sets []*RecordSet) {
-	byName := map[recordKey][]*RecordSet{} // without the type
-	byType := map[recordKey][]*RecordSet{}
 	perZone := map[string]int{}
 	for _, r := range sets {
 		s := c.at(r)
@@ -113,19 +108,37 @@ func (c *checker) checkRecordSets(sets []*RecordSet) {
 			s.wrong(CodeInvalidChangeBatch, "", "its zone has more than %d record sets", MaxRecordSetsPerZone)
 		}
 		s.recordSet(r)
-		name := recordKey{r.Zone, r.Name, ""}
-		kind := recordKey{r.Zone, r.Name, r.Type}
-		byName[name], byType[kind] = append(byName[name], r), append(byType[kind], r)
 	}
-	for _, r := range sets {
-		s := subject{c, r}
-		s.company(r, byName[recordKey{r.Zone, r.Name, ""}], byType[recordKey{r.Zone, r.Name, r.Type}])
+	sameName := func(a, b *RecordSet) bool { return a.Zone == b.Zone && a.Name == b.Name }
+	sameType := func(a, b *RecordSet) bool { return a.Type == b.Type }
+	for named := range runs(sets, sameName) {
+		for typed := range runs(named, sameType) {
+			for _, r := range typed {
+				subject{c, r}.company(r, named, typed)
+			}
+		}
 	}
 	for z := range c.state.HostedZones.All() {
 		for _, t := range []RecordType{TypeSOA, TypeNS} {
-			if len(byType[recordKey{z.ID, z.Name, t}]) == 0 {
+			if _, ok := c.state.RecordSets.Get(RecordSetID(z.ID, z.Name, t, "")); !ok {
 				subject{c, z}.wrong(CodeInvalidChangeBatch, "", "its record set of type %s is missing: every zone has one at its apex", t)
 			}
+		}
+	}
+}
+
+// runs yields the longest parts of a list whose neighbours are alike.
+func runs[T any](list []T, alike func(a, b T) bool) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for begin := 0; begin < len(list); {
+			end := begin + 1
+			for end < len(list) && alike(list[end-1], list[end]) {
+				end++
+			}
+			if !yield(list[begin:end]) {
+				return
+			}
+			begin = end
 		}
 	}
 }

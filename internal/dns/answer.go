@@ -26,7 +26,7 @@ func (t *table) resolve(z *zone, asked, name string, kind uint16, number float64
 	for hops := 0; ; hops++ {
 		found, encloser := z.walk(name)
 		if cut := encloser.cut; cut != nil && (kind != dns.TypeDS || name != cut.name) {
-			r.refer(z, cut, hops)
+			r.refer(cut, hops)
 			return r
 		}
 		if found == nil {
@@ -75,7 +75,7 @@ func (r *result) owns(name string) bool {
 }
 
 // refer hands the question on to whom a name was delegated.
-func (r *result) refer(z *zone, cut *node, hops int) {
+func (r *result) refer(cut *node, hops int) {
 	r.authoritative = hops > 0
 	r.authority = cut.sets[dns.TypeNS].choices[0].records
 	r.ad = cut.glue

@@ -49,6 +49,9 @@ func (t *Table) Respond(query []byte, tcp bool, number float64) []byte {
 	return t.t.respond(query, make([]byte, maxTCP), tcp, number).message
 }
 
+// Into is Respond with a buffer that is used again.
+func (t *Table) Into(query, buf []byte) []byte { return t.t.respond(query, buf, false, 0).message }
+
 // Unreachable is what is known of the health of load balancers.
 func Unreachable(s *albion.State, seen albion.Seen, wanted ...albion.ARN) map[albion.ARN]bool {
 	return unreachable(s, seen, wanted)
