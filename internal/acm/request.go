@@ -1,6 +1,7 @@
 package acm
 
 import (
+	"crypto/x509"
 	"io"
 	"net/netip"
 	"reflect"
@@ -129,6 +130,9 @@ func (in *CARequest) request() (*albion.Request, error) {
 		case address != nil && !strings.Contains(domain, "."):
 			return nil, refuse("DomainName", "no public CA issues for %q, which is no full domain name: use issuer local for it", domain)
 		}
+	}
+	if in.Roots != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(in.Roots)) {
+		return nil, refuse("CertificateAuthority", "there is no certificate in the root of the CA: give the PEM file of the authority that vouches for its server")
 	}
 	r := &albion.Request{Roots: in.Roots, Email: in.Email, Domains: domains, Profile: in.Profile}
 	if r.Directory, err = Directory(in.Issuer); err != nil {

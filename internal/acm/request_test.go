@@ -48,6 +48,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"made elsewhere":                   func(in *acm.CARequest) { in.Issuer = "zerossl" },
 		"the challenge \"dns-manual\"":     func(in *acm.CARequest) { in.Challenge = "dns-manual" },
 		"the key type \"both\"":            func(in *acm.CARequest) { in.KeyType = "both" },
+		"no certificate in the root":       func(in *acm.CARequest) { in.Roots = "none" },
 		"cannot be the name":               func(in *acm.CARequest) { in.Name = "a b" },
 		"the CA \"http://ca.example.com\"": func(in *acm.CARequest) { in.Issuer = "http://ca.example.com" },
 	} {

@@ -91,8 +91,11 @@ func (w *world) local(d *albion.Draft, name string, domains []string) error {
 
 func (w *world) request(d *albion.Draft, want config.Requested) error {
 	request := &albion.Request{
-		Directory: "https://" + strings.TrimPrefix(want.Issuer, "https://") + "/", Roots: want.Roots, Email: want.Email, Domains: want.Domains,
+		Directory: "https://" + strings.TrimPrefix(want.Issuer, "https://") + "/", Email: want.Email, Domains: want.Domains,
 		KeyType: albion.KeyType(want.KeyType), Profile: want.Profile,
+	}
+	if want.Roots != "" {
+		request.Roots = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(want.Roots)}))
 	}
 	for old := range d.Certificates.All() {
 		if old.Name == want.Name && reflect.DeepEqual(old.Request, request) {
