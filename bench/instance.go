@@ -105,10 +105,9 @@ func (in *instance) generation(ctx context.Context) (string, error) {
 }
 
 // A change that is not in force after changeAgain is asked for once more, since
-// a signal that comes in the middle of a reload can be lost; after changeTime it
-// has failed.
+// a request in the middle of a reload can be lost; after changeTime it has failed.
 const (
-	changeAgain = time.Second
+	changeAgain = 2 * time.Second
 	changeTime  = 20 * time.Second
 )
 

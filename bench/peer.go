@@ -5,13 +5,15 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"text/template"
+	"time"
 )
 
 //go:embed peers
@@ -96,9 +98,13 @@ func roster(albion, caddy string) []*peer {
 		},
 		{
 			Name: "HAProxy", program: "haproxy", config: "haproxy.cfg", version: []string{"-v"},
-			start:  func(_ *setup, config string) []string { return []string{"-W", "-f", config} },
-			check:  func(_ *setup, config string) []string { return []string{"-c", "-q", "-f", config} },
-			change: func(_ context.Context, _ *peer, in *instance) error { return in.cmd.Process.Signal(syscall.SIGHUP) },
+			start: func(s *setup, config string) []string {
+				return []string{"-W", "-S", filepath.Join(s.Dir, "master.sock"), "-f", config}
+			},
+			check: func(_ *setup, config string) []string { return []string{"-c", "-q", "-f", config} },
+			change: func(ctx context.Context, _ *peer, in *instance) error {
+				return askMaster(ctx, filepath.Join(in.setup.Dir, "master.sock"))
+			},
 		},
 		{
 			Name: "Caddy", program: caddy, config: "Caddyfile", version: []string{"version"},
@@ -110,6 +116,33 @@ func roster(albion, caddy string) []*peer {
 			},
 		},
 	}
+}
+
+// askMaster reloads HAProxy by its master's socket: unlike a signal, a command
+// cannot be lost in the middle of another reload.
+func askMaster(ctx context.Context, socket string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	for err != nil && ctx.Err() == nil { // refused while the master starts itself anew
+		select {
+		case <-ctx.Done():
+		case <-time.After(pollEvery):
+		}
+		conn, err = d.DialContext(ctx, "unix", socket)
+	}
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
+	if _, err := io.WriteString(conn, "reload\n"); err != nil {
+		return err
+	}
+	// The master that starts itself anew closes the connection, one way or another.
+	_, _ = io.Copy(io.Discard, conn)
+	return nil
 }
 
 // numbers finds a version in what a program says of itself.
