@@ -57,6 +57,18 @@ func BenchmarkCompile(b *testing.B) {
 			}
 		}
 	})
+	d := albion.NewDraft(s)
+	for z := range s.HostedZones.All() {
+		albion.Put(d, &albion.RecordSet{Zone: z.ID, Name: "new.example.com.", Type: albion.TypeA, Values: []string{"192.0.2.1"}})
+	}
+	changed := finish(b, d)
+	b.Run("one new", func(b *testing.B) {
+		for b.Loop() {
+			if _, fresh, err := table.Again(changed, own...); err != nil || len(fresh) != 1 {
+				b.Fatal(fresh, err)
+			}
+		}
+	})
 	b.Run("validate", func(b *testing.B) {
 		for b.Loop() {
 			if err := albion.Validate(s); err != nil {

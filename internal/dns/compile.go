@@ -48,7 +48,7 @@ func compile(s *albion.State, own []netip.Addr, before *table) (*table, error) {
 			t.zones[hosted.Name] = old
 			continue
 		}
-		z, err := compileZone(s, from, own)
+		z, err := compileZone(s, from, own, before.zones[hosted.Name])
 		if err != nil {
 			return nil, fmt.Errorf("dns: zone %s: %w", hosted.Name, err)
 		}
@@ -66,8 +66,16 @@ func reach(s *albion.State, arn albion.ARN, own []netip.Addr) []netip.Addr {
 	return lb.Addresses
 }
 
-func compileZone(s *albion.State, from source, own []netip.Addr) (*zone, error) {
-	z := &zone{name: from.zone.Name, nodes: map[string]*node{}, from: from}
+// compileZone takes the records of sets that are as they were from the zone
+// before, if there is one: reading values is most of the work.
+func compileZone(s *albion.State, from source, own []netip.Addr, before *zone) (*zone, error) {
+	if before == nil {
+		before = &zone{}
+	}
+	z := &zone{
+		name: from.zone.Name, from: from,
+		nodes: make(map[string]*node, len(from.sets)), made: make(map[*albion.RecordSet][]dns.RR, len(from.sets)),
+	}
 	z.apex = z.grow(z.name)
 	for _, r := range from.sets {
 		c := choice{weight: simple, failover: r.Failover}
@@ -80,11 +88,14 @@ func compileZone(s *albion.State, from source, own []netip.Addr) (*zone, error) 
 			if r.Alias.EvaluateTargetHealth {
 				c.watched, z.watches = r.Alias.LoadBalancer, true
 			}
-		} else {
+		} else if c.records = before.made[r]; c.records == nil {
 			c.records, err = records(r)
 		}
 		if err != nil {
 			return nil, err
+		}
+		if r.Alias == nil {
+			z.made[r] = c.records
 		}
 		z.add(r.Name, dns.StringToType[string(r.Type)], c)
 	}

@@ -207,3 +207,44 @@ func TestEveryAnswerIsThatOfTheReference(t *testing.T) {
 		}
 	})
 }
+
+// A zone that followed another answers as one that was compiled from nothing.
+func TestWhatIsTakenOverIsWhatWouldBeMade(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		first, _ := drawZone(t)
+		second, z := drawZone(t)
+		before, err := dns.Compile(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of the sets that both have, keep the first's own.
+		d := albion.NewDraft(second)
+		for r := range second.RecordSets.All() {
+			if old, ok := first.RecordSets.Get(r.Identity()); ok && rapid.Bool().Draw(t, "keep") {
+				albion.Put(d, old)
+			}
+		}
+		next, err := d.Finish()
+		if err != nil {
+			return
+		}
+		after, _, err := before.Again(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh, err := dns.Compile(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r := range next.RecordSets.All() {
+			m := new(wire.Msg).SetQuestion(strings.Replace(r.Name, "*", "x", 1), wire.StringToType[string(r.Type)])
+			query, err := m.Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := after.Respond(query, true, 0), fresh.Respond(query, true, 0); !slices.Equal(got, want) {
+				t.Fatalf("%s of %s: got %x, want %x", m.Question[0].Name, z.Name, got, want)
+			}
+		}
+	})
+}

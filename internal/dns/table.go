@@ -28,6 +28,7 @@ type zone struct {
 	watches         bool // some alias evaluates the health of its target
 
 	from source
+	made map[*albion.RecordSet][]dns.RR // what was read, for the zone that follows
 }
 
 // node is a name of a zone.
