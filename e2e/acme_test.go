@@ -205,3 +205,72 @@ func TestRequestsThatCannotBe(t *testing.T) {
 		t.Errorf("%d orders", n)
 	}
 }
+
+// A certificate that lives for seconds is renewed while somebody is connected:
+// the ARN stays, new handshakes get the new one, the connection is not cut.
+func TestARenewalIsInPlaceAndCutsNothing(t *testing.T) {
+	i := newIssuing(t, acmetest.Options{Profiles: map[string]acmetest.Profile{"brief": {ValidityPeriod: 24}}})
+	said, end := i.up("--issuer", i.ca.Directory, "--ca-root", i.root, "--accept-tos")
+	said("is in place")
+	arn := i.arn()
+	first := i.browse()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(i.ca.Root()))
+	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", i.https), &tls.Config{RootCAs: roots, ServerName: "chat.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	ask := func() {
+		t.Helper()
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: chat.example.com\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "behind" {
+			t.Errorf("%q, %v", body, err)
+		}
+		answer.Body.Close()
+	}
+	ask()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for over := time.Now().Add(patience); i.serial() == first.SerialNumber.String(); {
+		if time.Now().After(over) {
+			t.Fatal("it is not renewed")
+		}
+		ask() // on the same connection, all the while
+		<-tick.C
+	}
+	if again := i.arn(); again != arn {
+		t.Errorf("%s, then %s", arn, again)
+	}
+	ask()
+	end()
+}
+
+// serial is that of the leaf which a new handshake gets, trusted or not.
+func (i *issuing) serial() string {
+	i.t.Helper()
+	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", i.https), &tls.Config{ServerName: "chat.example.com", InsecureSkipVerify: true}) // it may run out while this machine is busy
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+// arn is that of the certificate that `up` declared.
+func (i *issuing) arn() string {
+	i.t.Helper()
+	out, err := i.command("cert", "show", "chat.example.com")
+	found := regexp.MustCompile(`arn:aws:acm:\S+`).FindString(out)
+	if err != nil || found == "" {
+		i.t.Fatalf("%v\n%s", err, out)
+	}
+	return found
+}
