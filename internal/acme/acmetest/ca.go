@@ -9,6 +9,10 @@
 package acmetest
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
@@ -67,6 +71,7 @@ func New(t testing.TB, o Options) *CA {
 	handler := front.Handler()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !out.intervene(w, r) {
+			out.await(r)
 			handler.ServeHTTP(w, r)
 		}
 	}))
@@ -84,6 +89,30 @@ func (c *CA) intervene(w http.ResponseWriter, r *http.Request) bool {
 	fault := c.fault
 	c.mu.Unlock()
 	return fault != nil && fault(w, r)
+}
+
+// await orders a request for a replacement after the note that an order was
+// replaced: Pebble writes that note under a lock and reads it without.
+func (c *CA) await(r *http.Request) {
+	if kind(r.URL.Path) != NewOrder {
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var signed, order struct{ Payload, Replaces string }
+	if err != nil || json.Unmarshal(body, &signed) != nil {
+		return
+	}
+	payload, _ := base64.RawURLEncoding.DecodeString(signed.Payload)
+	if json.Unmarshal(payload, &order) != nil {
+		return
+	}
+	_, encoded, _ := strings.Cut(order.Replaces, ".")
+	serial, _ := base64.RawURLEncoding.DecodeString(encoded)
+	if original, err := c.Store.GetOrderByIssuedSerial(hex.EncodeToString(serial)); err == nil {
+		original.Lock()
+		defer original.Unlock()
+	}
 }
 
 // kind is the first part of a path.
