@@ -88,11 +88,12 @@ func (c *Client) order(ctx context.Context, t Task) error {
 	return nil
 }
 
-// mayDropReplaces: a CA that does not accept what an order replaces would refuse
-// it at every renewal for ever. What is for another reason is refused again.
+// mayDropReplaces: a CA that does not accept what an order replaces, or stumbles
+// over it, would do so at every renewal for ever. What is for another reason is
+// refused again.
 func (c *Client) mayDropReplaces(err error) bool {
 	var p acme.Problem
-	return errors.As(err, &p) && p.Status >= 400 && p.Status < 500 && c.transport.refused() == nil
+	return errors.As(err, &p) && p.Status >= 400 && p.Status <= 500 && c.transport.refused() == nil
 }
 
 // profile chooses what the order asks for. Let's Encrypt issues for addresses
