@@ -199,7 +199,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rep.Repeated = r.repeated
+	rep.Repeated, rep.Failures, rep.Imported = r.repeated, r.failures, r.imported
 	rep.fill(r.works, all)
 	return rep.publish(o.out, os.Stdout)
 }
@@ -212,7 +212,7 @@ func (o *options) runner(dir string, peers []*peer) (*runner, error) {
 	if need := 2*o.keep.Tunnels + 2000; files < need {
 		return nil, fmt.Errorf("bench: a process may open %d files, and needs %d: ulimit -n", files, need)
 	}
-	r := &runner{plan: o.keep, peers: peers, dir: dir, files: min(files, 1<<16), cores: runtime.NumCPU(), out: os.Stderr}
+	r := &runner{plan: o.keep, peers: peers, dir: dir, files: min(files, 1<<16), cores: runtime.NumCPU(), out: os.Stderr, failed: map[string]bool{}}
 	if r.issuer, err = newIssuer(); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // page is docs/benchmarks.md.
@@ -29,6 +30,9 @@ func (r *report) page() string {
 		"as much as they say about the balancer. Samples of every round are in [benchmarks.json](benchmarks.json).\n\n")
 	b.WriteString(r.details())
 	b.WriteString(r.conditions())
+	if r.Imported > 0 {
+		fmt.Fprintf(&b, "- Importing %s certificates into Albion, one command after the other, took %s.\n", count(r.Plan.Certificates), r.Imported.Round(time.Second))
+	}
 	return b.String()
 }
 

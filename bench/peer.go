@@ -41,6 +41,15 @@ type setup struct {
 // take, with a few files to spare.
 func (s *setup) Connections() int { return (s.Files - 1000) / 2 }
 
+// Folder is where all certificates besides the first one are; "" when there are
+// none.
+func (s *setup) Folder() string {
+	if len(s.Certificates) == 0 {
+		return ""
+	}
+	return filepath.Dir(s.Certificates[0].Combined)
+}
+
 // peer is a balancer: how it is started, changed and asked for its version.
 // Every command is a program and its arguments.
 type peer struct {

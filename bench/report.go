@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // report is all that is published. Its JSON is docs/benchmarks.json.
@@ -18,7 +19,9 @@ type report struct {
 	Versions map[string]string `json:"versions"`
 	Peers    []string          `json:"peers"` // Albion first
 	Plan     plan              `json:"plan"`
-	Repeated int               `json:"rounds_repeated"` // that failed at first; a second failure ends the run
+	Repeated int               `json:"rounds_repeated"`     // that failed at first
+	Failures []string          `json:"failures,omitempty"`  // who was left out of what
+	Imported time.Duration     `json:"import_ns,omitempty"` // of all certificates into Albion, one by one
 	Works    []reported        `json:"works"`
 }
 
@@ -165,6 +168,9 @@ func met(v verdict) string {
 // losses are the works in which somebody is ahead or a goal is missed.
 func (r *report) losses() []string {
 	var all []string
+	for _, f := range r.Failures {
+		all = append(all, "- "+f+", and was left out.")
+	}
 	for _, w := range r.Works {
 		v := w.Verdict
 		switch {
