@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"internal/target":    {"internal/wire"},
 	"internal/health":    {},
 	"internal/keyring":   {},
-	"internal/proxy":     {"internal/wire", "internal/wire/h1", "internal/accesslog", "internal/route", "internal/target"},
+	"internal/proxy":     {"internal/wire", "internal/wire/h1", "internal/wire/h2", "internal/accesslog", "internal/route", "internal/target"},
 	"internal/edge": {
 		"internal/wire/h1", "internal/accesslog", "internal/route", "internal/target", "internal/health",
 		"internal/keyring", "internal/proxy",

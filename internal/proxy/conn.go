@@ -10,6 +10,7 @@ import (
 
 	"github.com/albion-lb/albion/internal/wire"
 	"github.com/albion-lb/albion/internal/wire/h1"
+	"github.com/albion-lb/albion/internal/wire/h2"
 )
 
 // conn is a client's connection.
@@ -27,6 +28,7 @@ type conn struct {
 	idle  bool       // between requests: may be closed at any time
 	woken bool       // the read deadline has been moved behind timer's back
 
+	stream     *h2.Stream // which Conn is, of a request over HTTP/2; else nil
 	req        wire.Request
 	x          exchange
 	traceSpace [256]byte // for exchange.trace
@@ -202,7 +204,7 @@ func (c *conn) slim(early []byte) []byte {
 	}
 	*r = wire.Request{
 		Method: keep(r.Method), Target: keep(r.Target), Scheme: keep(r.Scheme), Host: keep(r.Host), Path: keep(r.Path),
-		Minor: r.Minor, Class: r.Class, Reason: r.Reason,
+		Major: r.Major, Minor: r.Minor, Class: r.Class, Reason: r.Reason,
 		Fields: []wire.Field{{ID: wire.UserAgent, Value: keep(agent)}},
 	}
 	early = keep(early)
@@ -214,6 +216,9 @@ func (c *conn) slim(early []byte) []byte {
 // send writes to the client within the idle timeout.
 func (c *conn) send(p []byte) error {
 	if len(p) == 0 {
+		if c.stream != nil {
+			c.stream.Flush() // of a head there may be nothing else to send
+		}
 		return nil
 	}
 	c.timer.writeAfter(c.x.view.Attributes.IdleTimeout)

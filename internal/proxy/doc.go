@@ -9,6 +9,9 @@
 //	listener.Serve(proxy.Client{…})   // blocks until the connection has ended
 //	listener.Drain(ctx)               // no more requests; returns when all have ended
 //
+// A request over HTTP/2 is an exchange like any other: its stream stands in for
+// the connection, and stream.go has what is different.
+//
 // One goroutine serves a connection. A second one exists only while a request
 // body is still arriving, while a target keeps its client waiting (somebody has
 // to notice that the client went away), and for the way back of a tunnel.

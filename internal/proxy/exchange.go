@@ -162,7 +162,11 @@ func (x *exchange) skipBody() {
 func (x *exchange) answer(a answer) {
 	c := x.c
 	x.status = a.status
-	out := appendAnswer(c.output(), a, time.Now(), manner{head: isHead(&c.req), keep: x.keep, http10: c.req.Minor == 0})
+	if c.stream != nil {
+		x.answerStream(a)
+		return
+	}
+	out := appendAnswer(c.output(), a, time.Now(), manner{head: isHead(&c.req), keep: x.keep, http10: isHTTP10(&c.req)})
 	if c.send(out) != nil {
 		x.keep = false
 	}

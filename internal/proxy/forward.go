@@ -24,6 +24,7 @@ type forward struct {
 	answered time.Time // when the head of the answer was there
 	interims int       // 1xx answers so far
 	received int64     // bytes of the request
+	key      string    // Sec-WebSocket-Key, when the client's request needs none (RFC 8441 §5)
 	complete bool      // the target's answer ended as it should
 }
 
@@ -62,7 +63,7 @@ func (x *exchange) forward() {
 	switch {
 	case f.res.Status != 101:
 		x.relay()
-	case wantsWebSocket(&x.c.req) && bytes.EqualFold(f.res.Upgrade, websocket):
+	case wantsWebSocket(&x.c.req) && bytes.EqualFold(f.res.Upgrade, websocket) && x.accepted():
 		x.upgrade()
 	default:
 		x.failed(errUnasked)
@@ -123,6 +124,10 @@ func (x *exchange) askOn(up *target.Conn) error {
 	q := request{
 		view: x.view, from: c.client.Remote, target: f.lease.Target().Name(), tls: c.client.TLS,
 		trace: x.trace, upgrade: wantsWebSocket(r), expect: r.Expect,
+	}
+	if q.upgrade && c.stream != nil {
+		f.key = newKey()
+		q.key = f.key
 	}
 	out := appendRequest(c.output(), r, &q)
 	var body []byte
@@ -205,7 +210,13 @@ func (x *exchange) interim() error {
 	if x.f.interims++; x.f.interims > maxInterim {
 		return errInterim
 	}
-	if x.c.req.Minor == 0 {
+	if isHTTP10(&x.c.req) {
+		return nil
+	}
+	if s := x.c.stream; s != nil {
+		if s.WriteHead(&x.f.res, nil, false) != nil {
+			return errAborted
+		}
 		return nil
 	}
 	out := appendResponse(x.c.output(), &x.f.res, &response{keep: true})

@@ -30,6 +30,7 @@ type request struct {
 	tls     *TLS
 	trace   []byte
 	upgrade bool
+	key     string // Sec-WebSocket-Key, unless the client sent one
 	expect  bool
 }
 
@@ -72,6 +73,9 @@ func appendRequestFraming(dst []byte, r *wire.Request, q *request) []byte {
 	if q.expect {
 		dst = append(dst, "Expect: 100-continue\r\n"...)
 	}
+	if q.key != "" {
+		dst = append(append(append(dst, "Sec-WebSocket-Key: "...), q.key...), crlf...)
+	}
 	if q.upgrade {
 		return append(dst, upgradeFields...)
 	}
@@ -91,6 +95,9 @@ func replaced(id wire.Name) bool {
 
 // tellsTLS says that a field claims what only the balancer can know.
 func tellsTLS(name []byte) bool { return wire.HasPrefixFold(name, "x-amzn-tls-") }
+
+// isHTTP10 says that the client knows neither chunks nor interim answers.
+func isHTTP10(r *wire.Request) bool { return r.Major == 1 && r.Minor == 0 }
 
 // originForm is the request target as an origin server expects it (RFC 9112
 // §3.2.1): an absolute-form loses its scheme and authority.

@@ -17,6 +17,7 @@ import (
 	"github.com/albion-lb/albion/internal/route"
 	"github.com/albion-lb/albion/internal/target"
 	"github.com/albion-lb/albion/internal/wire/h1"
+	"github.com/albion-lb/albion/internal/wire/h2"
 )
 
 // View is what one listener does with a request, compiled from a State and
@@ -40,6 +41,7 @@ type Client struct {
 	Remote netip.AddrPort
 	Local  netip.AddrPort
 	TLS    *TLS // nil on an HTTP listener
+	HTTP2  bool // what the handshake agreed on
 }
 
 // TLS is what the log and the targets are told of a handshake.
@@ -53,11 +55,14 @@ type TLS struct {
 // Shared is what all listeners of a process have in common.
 type Shared struct {
 	buffers *buffers
+	http2   *h2.Shared
 	log     *slog.Logger
 }
 
 // NewShared makes the common part.
-func NewShared(log *slog.Logger) *Shared { return &Shared{buffers: newBuffers(), log: log} }
+func NewShared(log *slog.Logger) *Shared {
+	return &Shared{buffers: newBuffers(), http2: h2.NewShared(), log: log}
+}
 
 // Listener serves the connections of one listener. It outlives the changes of
 // its View.
@@ -70,13 +75,13 @@ type Listener struct {
 	Metrics Metrics
 
 	mu    sync.Mutex // guards conns and empty
-	conns map[*conn]struct{}
+	conns map[connection]struct{}
 	empty chan struct{} // closed when the last connection ends while closing
 }
 
 // NewListener makes a Listener that serves nothing until Set is called.
 func NewListener(shared *Shared) *Listener {
-	l := &Listener{shared: shared, conns: map[*conn]struct{}{}, empty: make(chan struct{})}
+	l := &Listener{shared: shared, conns: map[connection]struct{}{}, empty: make(chan struct{})}
 	l.ctx, l.giveUp = context.WithCancel(context.Background())
 	return l
 }
@@ -93,19 +98,31 @@ func (l *Listener) Connections() int {
 
 // Serve owns client.Conn until it is closed, and returns then.
 func (l *Listener) Serve(client Client) {
-	c := newConn(l, client)
+	var c connection
+	if client.HTTP2 {
+		c = newMultiplexed(l, client)
+	} else {
+		c = newConn(l, client)
+	}
 	if !l.add(c) {
 		client.Conn.Close()
 		return
 	}
 	defer l.remove(c)
-	defer l.survive(c)
+	defer l.survive(c, client.Remote)
 	c.serve()
+}
+
+// connection is a client's, of either version of HTTP.
+type connection interface {
+	serve()
+	wakeIfIdle() // when the listener is closing: no more requests; does not block
+	cut()
 }
 
 // survive is deferred by every goroutine of a connection: a mistake of ours in
 // one of them ends that connection and not everybody's.
-func (l *Listener) survive(c *conn) {
+func (l *Listener) survive(c interface{ cut() }, client netip.AddrPort) {
 	mistake := recover()
 	if mistake == nil {
 		return
@@ -113,7 +130,7 @@ func (l *Listener) survive(c *conn) {
 	c.cut()
 	l.Metrics.Panics.Add(1)
 	l.shared.log.Error("a connection was ended by a mistake in the program: please report it",
-		"client", c.client.Remote.String(), "panic", fmt.Sprint(mistake), "stack", string(debug.Stack()))
+		"client", client.String(), "panic", fmt.Sprint(mistake), "stack", string(debug.Stack()))
 }
 
 // Drain ends the connections: idle ones at once, the others after the answer
@@ -138,17 +155,17 @@ func (l *Listener) Drain(ctx context.Context) {
 	<-l.empty
 }
 
-func (l *Listener) snapshot() []*conn {
+func (l *Listener) snapshot() []connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([]*conn, 0, len(l.conns))
+	all := make([]connection, 0, len(l.conns))
 	for c := range l.conns {
 		all = append(all, c)
 	}
 	return all
 }
 
-func (l *Listener) add(c *conn) bool {
+func (l *Listener) add(c connection) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing.Load() {
@@ -159,7 +176,7 @@ func (l *Listener) add(c *conn) bool {
 	return true
 }
 
-func (l *Listener) remove(c *conn) {
+func (l *Listener) remove(c connection) {
 	l.mu.Lock()
 	delete(l.conns, c)
 	l.mu.Unlock()

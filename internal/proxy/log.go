@@ -24,7 +24,9 @@ func (x *exchange) log() {
 		UserAgent: r.Get(wire.UserAgent), TraceID: x.trace,
 		Created: x.started, Actions: x.action, RedirectURL: x.location, ErrorReason: x.reason,
 	}
-	if r.Minor == 0 {
+	if r.Major == 2 {
+		record.Proto = "HTTP/2.0"
+	} else if r.Minor == 0 {
 		record.Proto = "HTTP/1.0"
 	}
 	if r.Class != wire.Compliant {
@@ -68,6 +70,8 @@ func (x *exchange) kind() accesslog.Type {
 		return accesslog.WSS
 	case x.ws:
 		return accesslog.WS
+	case x.c.stream != nil:
+		return accesslog.H2
 	case secure:
 		return accesslog.HTTPS
 	}

@@ -21,6 +21,7 @@ type pump struct {
 	spill   *buffer       // what the client sent beyond the body: its next request
 	sentAt  time.Time     // when sent became true; written before it
 	sent    atomic.Bool   // the body has been passed on whole
+	quit    chan struct{} // of a stream: closed when stopped
 	stopped atomic.Bool   // the exchange needs no more of it
 	end     atomic.Int32  // a verdict
 }
@@ -86,6 +87,7 @@ func (p *pump) finish() {
 func (p *pump) start(x *exchange, rest bool) {
 	p.started = true
 	p.done = make(chan struct{})
+	p.quit = make(chan struct{})
 	x.c.in.r += p.pending
 	x.f.received += int64(p.pending)
 	p.pending = 0
@@ -97,12 +99,20 @@ func (p *pump) start(x *exchange, rest bool) {
 	// A pump outlives no exchange: settle waits for done.
 	go func() {
 		defer close(p.done)
-		defer x.c.listener.survive(x.c)
+		defer x.c.listener.survive(x.c, x.c.client.Remote)
 		if rest {
-			if !p.body(x) {
+			pass := p.body
+			if x.c.stream != nil {
+				pass = p.passStream
+			}
+			if !pass(x) {
 				return
 			}
 			p.finish()
+		}
+		if x.c.stream != nil {
+			p.watchStream(x)
+			return
 		}
 		p.watch(x)
 	}()
@@ -128,6 +138,7 @@ func (p *pump) stop(x *exchange) {
 	if p.stopped.Swap(true) {
 		return
 	}
+	close(p.quit)
 	x.c.SetReadDeadline(longAgo())
 	if !p.sent.Load() && x.f.up != nil {
 		x.f.up.SetWriteDeadline(longAgo())

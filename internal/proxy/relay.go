@@ -13,11 +13,14 @@ func (x *exchange) relay() {
 	f := &x.f
 	p := x.terms()
 	x.status = f.res.Status
-	out := appendResponse(x.c.output(), &f.res, &p)
+	out, err := x.openAnswer(&p)
+	if err != nil {
+		x.breakOff(errAborted)
+		return
+	}
 	var body h1.Body
 	body.Reset(f.res.Framing, f.res.Length, &x.view.Limits)
 	for {
-		var err error
 		if out, err = x.pass(&body, out, p.chunked); err != nil {
 			x.breakOff(err)
 			return
@@ -42,15 +45,28 @@ func (x *exchange) relay() {
 	if p.chunked {
 		out = h1.AppendLastChunk(out, body.Trailers())
 	}
-	f.complete = x.deliver(out) && f.res.Framing != wire.UntilClose
+	if x.c.stream != nil && x.finishStream(out, body.Trailers()) != nil {
+		x.breakOff(errAborted)
+		return
+	}
+	f.complete = (x.c.stream != nil || x.deliver(out)) && f.res.Framing != wire.UntilClose
+}
+
+// openAnswer begins the client's answer; what it returns goes out before the
+// content.
+func (x *exchange) openAnswer(p *response) ([]byte, error) {
+	if x.c.stream != nil {
+		return x.c.output(), x.openStream(p)
+	}
+	return appendResponse(x.c.output(), &x.f.res, p), nil
 }
 
 // terms decides how the answer is framed for this client (RFC 9112 §6), and
 // with that whether its connection can go on.
 func (x *exchange) terms() response {
-	p := response{http10: x.c.req.Minor == 0}
+	p := response{http10: isHTTP10(&x.c.req)}
 	x.keep = x.keep && !x.c.listener.closing.Load() // it may have begun to close meanwhile
-	if f := x.f.res.Framing; f == wire.Chunked || f == wire.UntilClose {
+	if f := x.f.res.Framing; x.c.stream == nil && (f == wire.Chunked || f == wire.UntilClose) {
 		p.chunked = !p.http10
 		x.keep = x.keep && p.chunked
 	}

@@ -21,10 +21,10 @@ func (x *exchange) upgrade() {
 		return
 	}
 	x.ws, x.keep = true, false
-	x.status = 101
-	out := appendResponse(c.output(), &f.res, &response{cookies: f.lease.SetCookies()})
+	x.status = f.res.Status
+	out, err := x.openAnswer(&response{cookies: f.lease.SetCookies()})
 	out = append(out, f.in.bytes()...)
-	if c.send(out) != nil {
+	if err != nil || c.send(out) != nil {
 		x.reason = reasonGone
 		return
 	}
@@ -48,7 +48,7 @@ func (x *exchange) carry() {
 	go func() { // joined below
 		err := net.ErrClosed
 		defer func() { back <- err }()
-		defer c.listener.survive(c)
+		defer c.listener.survive(c, c.client.Remote)
 		received, err = t.copy(&f.upTimer, &c.timer, early)
 	}()
 	sent, errDown := t.copy(&c.timer, &f.upTimer, nil)
