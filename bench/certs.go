@@ -84,14 +84,14 @@ func (a *issuer) issue(dir, name string, n int) (certificate, error) {
 	return c, nil
 }
 
-// issueMany writes n certificates for names of one label below the domain.
+// issueMany writes n certificates for names below example.com.
 func (a *issuer) issueMany(dir string, n int) ([]certificate, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	all := make([]certificate, 0, n)
 	for i := range n {
-		c, err := a.issue(dir, fmt.Sprintf("n%05d.bench.example.com", i), i+1)
+		c, err := a.issue(dir, fmt.Sprintf("n%05d.example.com", i), i+1)
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,7 @@ func (r *report) page() string {
 	b.WriteString(r.details())
 	b.WriteString(r.conditions())
 	if r.Imported > 0 {
-		fmt.Fprintf(&b, "- Importing %s certificates into Albion, one command after the other, took %s.\n", count(r.Plan.Certificates), r.Imported.Round(time.Second))
+		fmt.Fprintf(&b, "- Importing %s certificates into Albion, one request for each, took %s.\n", count(imported(r.Plan.Certificates)), r.Imported.Round(time.Second))
 	}
 	return b.String()
 }

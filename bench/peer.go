@@ -41,6 +41,13 @@ type setup struct {
 // take, with a few files to spare.
 func (s *setup) Connections() int { return (s.Files - 1000) / 2 }
 
+// imported is how many of n certificates are imported into Albion by command. Its
+// configuration file declares the others and one more: 5,000 at most.
+func imported(n int) int { return min(n, n/2+1) }
+
+// Declared are the certificates that Albion's file declares.
+func (s *setup) Declared() []certificate { return s.Certificates[imported(len(s.Certificates)):] }
+
 // Folder is where all certificates besides the first one are; "" when there are
 // none.
 func (s *setup) Folder() string {

@@ -98,6 +98,28 @@ func TestAlbionsConfigurationIsOne(t *testing.T) {
 	}
 }
 
+// The file has to hold what the work with the most certificates asks of it.
+func TestAlbionsConfigurationTakesTenThousandCertificates(t *testing.T) {
+	s := exampleSetup(t, func(s *setup) {
+		folder := "/tmp/albion-bench-1234567890/certificates/"
+		for i := range fullPlan().Certificates {
+			name := fmt.Sprintf("n%05d.example.com", i)
+			s.Certificates = append(s.Certificates, certificate{name, folder + name + ".crt", folder + name + ".key", folder + name + ".pem"})
+		}
+	})
+	path, err := roster("albion", "caddy")[0].render(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Parse(path, data); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWorksAreWhole(t *testing.T) {
 	for name, p := range map[string]plan{"full": fullPlan(), "quick": quickPlan()} {
 		ids := map[string]bool{}
@@ -141,7 +163,7 @@ func TestIssuedCertificatesHold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			name := fmt.Sprintf("n%05d.bench.example.com", i)
+			name := fmt.Sprintf("n%05d.example.com", i)
 			if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
 				t.Error(err)
 			}

@@ -21,7 +21,7 @@ type report struct {
 	Plan     plan              `json:"plan"`
 	Repeated int               `json:"rounds_repeated"`     // that failed at first
 	Failures []string          `json:"failures,omitempty"`  // who was left out of what
-	Imported time.Duration     `json:"import_ns,omitempty"` // of all certificates into Albion, one by one
+	Imported time.Duration     `json:"import_ns,omitempty"` // of half of the certificates into Albion, one by one
 	Works    []reported        `json:"works"`
 }
 

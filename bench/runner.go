@@ -44,7 +44,7 @@ type runner struct {
 	repeated int             // rounds that failed once
 	failed   map[string]bool // by work and peer: what is not tried any more
 	failures []string        // the same in words
-	imported time.Duration   // that Albion took for all certificates, one by one
+	imported time.Duration   // that Albion took to import half of the certificates
 }
 
 // hostName is what the load asks for.
@@ -92,8 +92,7 @@ func (r *runner) turn(ctx context.Context, w *work, p *peer, into map[string][]s
 	}
 	if err != nil {
 		fmt.Fprintf(r.out, "%-14s %-8s failed: %v\n", w.ID, p.Name, err)
-		r.failed[w.ID+p.Name] = true
-		r.failures = append(r.failures, fmt.Sprintf("%s: %s failed twice", w.Title, p.Name))
+		r.giveUp(w, p, "failed twice")
 		return nil
 	}
 	into[p.Name] = append(into[p.Name], s)
@@ -124,10 +123,22 @@ func (r *runner) prepare(ctx context.Context, w *work) error {
 	for _, c := range r.many {
 		w.job.Names = append(w.job.Names, c.Name)
 	}
-	fmt.Fprintf(r.out, "importing %s certificates into Albion\n", count(len(r.many)))
+	fmt.Fprintf(r.out, "importing %s certificates into Albion\n", count(imported(len(r.many))))
 	began := time.Now()
-	defer func() { r.imported = time.Since(began) }()
-	return r.importAll(ctx)
+	err = r.importHalf(ctx)
+	r.imported = time.Since(began)
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintf(r.out, "%-14s Albion   failed: %v\n", w.ID, err)
+		r.giveUp(w, r.peers[0], "could not import them in time")
+		return nil
+	}
+	return err
+}
+
+// giveUp leaves a peer out of what remains of a work.
+func (r *runner) giveUp(w *work, p *peer, why string) {
+	r.failed[w.ID+p.Name] = true
+	r.failures = append(r.failures, fmt.Sprintf("%s: %s %s", w.Title, p.Name, why))
 }
 
 // setup is what a peer is to do in a work.

@@ -11,14 +11,20 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // importers is how many certificates are imported at a time.
 const importers = 8
 
-// importAll puts all certificates into a data folder of Albion's, once, through
-// the socket that its commands use: a command for each would take minutes.
-func (r *runner) importAll(ctx context.Context) error {
+// importTime is how long importing may take in all.
+const importTime = 4 * time.Minute
+
+// importHalf puts half of the certificates into a data folder of Albion's, once,
+// through the socket that its commands use.
+func (r *runner) importHalf(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, importTime)
+	defer cancel()
 	r.store = filepath.Join(r.dir, "store")
 	s, err := r.setup(&work{})
 	if err != nil {
@@ -41,12 +47,13 @@ func (r *runner) importAll(ctx context.Context) error {
 	}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
+	half := r.many[:imported(len(r.many))]
 	var wg sync.WaitGroup
 	errs := make([]error, importers)
 	for i := range importers {
 		wg.Go(func() {
-			for n := i; n < len(r.many) && errs[i] == nil; n += importers {
-				errs[i] = importOne(ctx, client, r.many[n])
+			for n := i; n < len(half) && errs[i] == nil; n += importers {
+				errs[i] = importOne(ctx, client, half[n])
 			}
 		})
 	}
