@@ -3,6 +3,7 @@ package acme_test
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -251,7 +252,7 @@ func TestCancelEndsAStepAtOnce(t *testing.T) {
 	for {
 		next, err := c.Advance(ctx, a.task)
 		if err != nil {
-			if err != context.Canceled {
+			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
 			return
