@@ -65,7 +65,7 @@ func New(cfg Config) *Edge {
 	e := &Edge{
 		cfg:      cfg,
 		targets:  target.New(target.Config{StickinessKey: cfg.StickinessKey, Log: cfg.Log}),
-		keys:     keyring.New(keyring.Config{}),
+		keys:     keyring.New(keyring.Config{Protocols: []string{http2, http1}}),
 		shared:   proxy.NewShared(cfg.Log),
 		state:    &albion.State{},
 		ports:    map[albion.ARN]*port{},

@@ -16,6 +16,12 @@ import (
 // handshakeTimeout is how long a client may take to agree on a TLS session.
 const handshakeTimeout = 10 * time.Second
 
+// The versions of HTTP by their ALPN names, the better one first.
+const (
+	http2 = "h2"
+	http1 = "http/1.1"
+)
+
 // witness is a connection that remembers which certificate its handshake chose.
 type witness struct {
 	net.Conn
@@ -63,6 +69,7 @@ func (p *port) shake(config *tls.Config, client *proxy.Client) bool {
 		chosen = "session-reused"
 	}
 	client.Conn = secure
+	client.HTTP2 = state.NegotiatedProtocol == http2
 	client.TLS = &proxy.TLS{
 		Version: state.Version, Cipher: state.CipherSuite,
 		ServerName: state.ServerName, Certificate: chosen,
