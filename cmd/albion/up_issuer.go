@@ -86,7 +86,7 @@ func (g *globals) narrate(ctx context.Context, s *server, domains []string) {
 				fmt.Fprintf(g.out, "  it is tried again at %s; until then the local CA's certificate is shown\n", i.Next.Local().Format(time.TimeOnly))
 			}
 		}
-		if !cert.Pending {
+		if !cert.Pending && s.served.wait(ctx, state.Version) == nil { // what is said must be true for the next handshake
 			fmt.Fprintf(g.out, "The certificate for %s is in place, valid until %s, and renews itself.\n", strings.Join(cert.Domains, ", "), cert.NotAfter.Local().Format(time.DateOnly))
 			return
 		}
