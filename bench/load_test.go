@@ -142,7 +142,7 @@ func TestFailuresAreCountedWhenAsked(t *testing.T) {
 				return
 			}
 			conn.Read(make([]byte, maxHead))
-			conn.Write(append(appendOK(nil, 2), "ok"...))
+			conn.Write(append(okHead(2), "ok"...))
 			conn.Read(make([]byte, maxHead))
 			conn.Close()
 		}

@@ -35,7 +35,7 @@ const maxAnswer = 1 << 30
 // closed.
 func runOrigin(ctx context.Context, ln net.Listener) error {
 	o := &origin{block: bytes.Repeat([]byte("0123456789abcdef"), 4<<10), conns: map[net.Conn]struct{}{}}
-	o.small = append(appendOK(nil, smallSize), o.block[:smallSize]...)
+	o.small = append(okHead(smallSize), o.block[:smallSize]...)
 	var wg sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() { ln.Close(); o.end() })
 	defer stop()
@@ -132,7 +132,7 @@ func (o *origin) answer(conn net.Conn, r *bufio.Reader, h head, size int) error 
 	switch {
 	case posted:
 		text := strconv.AppendInt(nil, max(h.length, 0), 10)
-		_, err = conn.Write(append(appendOK(nil, int64(len(text))), text...))
+		_, err = conn.Write(append(okHead(int64(len(text))), text...))
 	case isLarge:
 		err = o.write(conn, length)
 	default:
@@ -142,7 +142,7 @@ func (o *origin) answer(conn net.Conn, r *bufio.Reader, h head, size int) error 
 }
 
 func (o *origin) write(conn net.Conn, length int64) error {
-	out := net.Buffers{appendOK(nil, length), o.block[:min(length, int64(len(o.block)))]}
+	out := net.Buffers{okHead(length), o.block[:min(length, int64(len(o.block)))]}
 	length -= int64(len(out[1]))
 	if _, err := out.WriteTo(conn); err != nil {
 		return err
@@ -157,10 +157,11 @@ func (o *origin) write(conn net.Conn, length int64) error {
 	return nil
 }
 
-func appendOK(dst []byte, length int64) []byte {
-	dst = append(dst, "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\nContent-Length: "...)
-	dst = strconv.AppendInt(dst, length, 10)
-	return append(dst, "\r\n\r\n"...)
+// okHead is the head of an answer of that length.
+func okHead(length int64) []byte {
+	head := []byte("HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\nContent-Length: ")
+	head = strconv.AppendInt(head, length, 10)
+	return append(head, "\r\n\r\n"...)
 }
 
 // socketGUID is what RFC 6455 §1.3 proves the handshake with.
