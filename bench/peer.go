@@ -42,8 +42,8 @@ type setup struct {
 func (s *setup) Connections() int { return (s.Files - 1000) / 2 }
 
 // imported is how many of n certificates are imported into Albion by command. Its
-// configuration file declares the others and one more: 5,000 at most.
-func imported(n int) int { return min(n, n/2+1) }
+// configuration file declares the others, 5,000 at most.
+func imported(n int) int { return n / 2 }
 
 // Declared are the certificates that Albion's file declares.
 func (s *setup) Declared() []certificate { return s.Certificates[imported(len(s.Certificates)):] }
