@@ -145,6 +145,7 @@ func (p *pump) stop(x *exchange) {
 	}
 	<-p.done
 	x.c.timer.forget()
+	x.f.upTimer.forget() // the body may have been through just then, and the connection be used again
 }
 
 // handOver makes what was read beyond the body the beginning of the next
