@@ -1,7 +1,7 @@
 // Command bench holds Albion side by side with nginx, HAProxy and Caddy: on one
 // machine, with equivalent configurations (the folder peers), in turn.
 //
-//	go run ./bench            all of it: docs/benchmarks.md, .json and .svg; about fifteen minutes
+//	go run ./bench            all of it: docs/benchmarks.md, .json and .svg; about twenty minutes
 //	go run ./bench -quick     a rough look in about two minutes; writes no file
 //	go run ./bench -quick -only 'https-64|http-64' -peers nginx
 //

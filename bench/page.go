@@ -16,7 +16,7 @@ func (r *report) page() string {
 	}
 	b.WriteString("![Processor time and memory, relative to the better of nginx and HAProxy](benchmarks.svg)\n\n")
 	b.WriteString(r.table())
-	fmt.Fprintf(&b, "\nMedians of %d rounds. The bold ones are compared: the ratio is Albion's number divided by that of the better of nginx and HAProxy "+
+	fmt.Fprintf(&b, "\nMedians of %d rounds; of many certificates, one round. The bold ones are compared: the ratio is Albion's number divided by that of the better of nginx and HAProxy "+
 		"(of HAProxy alone for idle tunnels), turned over where more is better, so that less than 1 is good for Albion everywhere. "+
 		"The spread is from the lowest to the highest round, relative to the median, of whoever varied most. "+
 		"Against Caddy the goal is %.2f in every work that has a goal.\n\n", r.Plan.Rounds, caddyGoal)

@@ -62,7 +62,11 @@ func (r *runner) run(ctx context.Context) (measurements, error) {
 		if err := r.prepare(ctx, w); err != nil {
 			return all, err
 		}
-		for round := range r.plan.Rounds {
+		rounds := r.plan.Rounds
+		if w.Once {
+			rounds = 1
+		}
+		for round := range rounds {
 			for turn := range r.peers {
 				p := r.peers[(turn+round)%len(r.peers)] // nobody is always the first
 				if err := r.turn(ctx, w, p, all[w.ID]); err != nil {

@@ -25,6 +25,7 @@ type work struct {
 	Log    bool    // access log on
 	Rules  bool    // a thousand of them
 	Many   bool    // many certificates
+	Once   bool    // one round only: making it ready takes minutes
 	Change bool    // the configuration changes meanwhile
 	Half   bool    // at half of what Albion can do in the work "https-64"
 	job    job
@@ -145,7 +146,7 @@ func sizeWorks(p plan) []work {
 	return []work{
 		{ID: "rules", Title: count(p.Rules) + " rules, HTTPS/1.1, small answers, 64 clients", Metric: perOperation, Rules: true,
 			job: job{Kind: "request", TLS: true, Clients: 64, Paths: paths}},
-		{ID: "certificates", Title: count(p.Certificates) + " certificates, new TLS 1.3 connections to all of them", Metric: perOperation, Many: true,
+		{ID: "certificates", Title: count(p.Certificates) + " certificates, new TLS 1.3 connections to all of them", Metric: perOperation, Many: true, Once: true,
 			job: job{Kind: "handshake", TLS: true, Clients: 16}},
 		{ID: "changes", Title: "configuration changes a second, under the load of 16 clients", Metric: perSecond, Change: true,
 			job: job{Kind: "request", Clients: 16, Retry: true}},
