@@ -32,7 +32,7 @@ func (g *globals) agree(ctx context.Context, issuer, roots string, accepted bool
 	if terms == "" {
 		return true, nil
 	}
-	fmt.Fprintf(g.out, "%s asks to agree to its terms of service:\n  %s\nDo you agree? [y/N] ", acm.IssuerName(issuer), terms)
+	fmt.Fprintf(g.err, "%s asks to agree to its terms of service:\n  %s\nDo you agree? [y/N] ", acm.IssuerName(issuer), terms)
 	answer, err := bufio.NewReader(g.in).ReadString('\n')
 	if err != nil && answer == "" {
 		return false, errNoTerminal

@@ -45,6 +45,7 @@ certificate clients then have to trust.`,
 			if err := completeUp(&up, addresses); err != nil {
 				return err
 			}
+			issuer.unasked = printConfig
 			if err := g.chooseIssuer(cmd.Context(), &up, issuer); err != nil {
 				return err
 			}
@@ -127,6 +128,9 @@ func (g *globals) checkFiles(up config.UpOptions) error {
 
 // completeUp turns what people type into what a file says.
 func completeUp(up *config.UpOptions, addresses []string) error {
+	if up.HTTPPort == 0 || up.HTTPSPort == 0 {
+		return errors.New("a port is 1 to 65535: leave --http-port and --https-port out for 80 and 443")
+	}
 	for i, to := range up.To {
 		if strings.Trim(to, "0123456789") == "" {
 			to = ":" + to

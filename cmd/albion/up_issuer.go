@@ -14,13 +14,13 @@ import (
 
 // issuerOptions is what `up` is told about who issues the certificate.
 type issuerOptions struct {
-	issuer string // "": decided by the rest
-	accept bool
+	issuer  string // "": decided by the rest
+	accept  bool
+	unasked bool // nothing is ordered, so nothing has to be agreed to
 }
 
 // chooseIssuer decides who issues. Let's Encrypt is asked only when somebody
-// says so, or gives an address or the agreement that only a CA needs; the local
-// CA stays when nobody could agree to terms that were not asked for by name.
+// says so, or gives an address or the agreement that only a CA needs.
 func (g *globals) chooseIssuer(ctx context.Context, up *config.UpOptions, o issuerOptions) error {
 	files := up.Certificate != "" || up.Certbot != ""
 	implied := o.issuer == "" && !files && (up.Email != "" || o.accept)
@@ -38,6 +38,9 @@ func (g *globals) chooseIssuer(ctx context.Context, up *config.UpOptions, o issu
 	if _, err := acm.Directory(up.CA); err != nil {
 		return fmt.Errorf("--issuer: %w", err)
 	}
+	if o.unasked {
+		return nil
+	}
 	roots, err := readRoot(up.CARoot)
 	if err != nil {
 		return err
@@ -48,12 +51,10 @@ func (g *globals) chooseIssuer(ctx context.Context, up *config.UpOptions, o issu
 		return nil
 	case err != nil && !errors.Is(err, errNoTerminal):
 		return err
-	case !implied:
-		return fmt.Errorf("%s issues only to who agrees to its terms of service: add --accept-tos", up.CA)
+	case implied:
+		return fmt.Errorf("%s issues only to who agrees to its terms of service: add --accept-tos, or leave --email out for the local CA", acm.IssuerName(up.CA))
 	}
-	fmt.Fprintln(g.err, "The local CA issues, since nobody agreed to Let's Encrypt's terms of service: --accept-tos does.")
-	up.CA, up.Email, up.Challenge, up.CARoot = "", "", "", ""
-	return nil
+	return fmt.Errorf("%s issues only to who agrees to its terms of service: add --accept-tos", up.CA)
 }
 
 // onlyForCAs refuses what only a CA could be told.

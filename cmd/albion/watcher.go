@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,9 +27,10 @@ type watcher struct {
 	log   *slog.Logger
 	apply func(text []byte)
 
-	others []string // that the configuration refers to
-	seen   string   // what look returned last
-	gone   bool     // the file could not be read, and that was said
+	others  []string // that the configuration refers to
+	seen    string   // what look returned when the files were taken over
+	pending string   // what look returned last, if it was something else
+	gone    bool     // the file could not be read, and that was said
 }
 
 func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func()) {
@@ -43,7 +46,7 @@ func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func(
 			reopen()
 		case <-ticks.C:
 		}
-		if !forced && w.look() == w.seen || !w.read() {
+		if !forced && !w.settled() || !w.read() {
 			continue
 		}
 		w.note()
@@ -51,13 +54,25 @@ func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func(
 	}
 }
 
-// read reads the file. One that is gone may be on its way back, so what runs
-// goes on.
+// settled says whether the files have changed and come to rest: an editor or a
+// copy that writes in place is not done when the first bytes are there.
+func (w *watcher) settled() bool {
+	now := w.look()
+	rest := now == w.pending
+	w.pending = now
+	return now != w.seen && rest
+}
+
+// read reads the file. One that is gone, or empty, may be on its way back, so
+// what runs goes on; who wants nothing served says so with an empty mapping.
 func (w *watcher) read() bool {
 	if w.path == "" {
 		return true
 	}
 	text, err := readFile(w.path)
+	if err == nil && len(bytes.TrimSpace(text)) == 0 {
+		err = errors.New("the file is empty")
+	}
 	if err != nil {
 		if !w.gone {
 			w.log.Warn("the configuration file cannot be read, what runs goes on", "file", w.path, "error", cause(err).Error())
