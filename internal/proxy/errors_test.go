@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,26 +33,47 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// why is how a log line says what was wrong: its error_reason, or its
+// classification and the reason for that.
+func why(reason ...string) string { return `"` + strings.Join(reason, `" "`) + `"` }
+
 func TestRefusedRequestsSayWhy(t *testing.T) {
-	b := newBalancer(t, nil, web(t, echo))
+	target := web(t, echo)
 	for _, c := range []struct {
 		name, text string
 		status     int
+		why        string
+		closed     bool // the client sends no more
 	}{
-		{"nonsense", "nonsense\r\n\r\n", 400},
-		{"two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
-		{"no host", "GET / HTTP/1.1\r\n\r\n", 400},
-		{"folded", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400},
-		{"trace", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405},
-		{"long line", "GET /" + strings.Repeat("a", 17<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
-		{"long field", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 17<<10) + "\r\n\r\n", 413},
-		{"coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
-		{"version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505},
-		{"many forwarders", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: " + strings.Repeat("192.0.2.1, ", 30) + "192.0.2.1\r\n\r\n", 463},
-		{"bad chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+		{"nonsense", "nonsense\r\n\r\n", 400, why("Severe", "BadMethod"), false},
+		{"two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400, why("Severe", "MultipleContentLength"), false},
+		{"no host", "GET / HTTP/1.1\r\n\r\n", 400, why("Severe", "BadHeader"), false},
+		{"folded", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400, why("Severe", "BadHeader"), false},
+		{"trace", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405, why("TraceNotAllowed"), false},
+		{"long line", "GET /" + strings.Repeat("a", 17<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414, why("RequestLineTooLong"), false},
+		{"long field", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 17<<10) + "\r\n\r\n", 413, why("HeadTooLarge"), false},
+		{"coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, why("Severe", "BadTransferEncoding"), false},
+		{"version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, why("Severe", "BadVersion"), false},
+		{"many forwarders", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: " + strings.Repeat("192.0.2.1, ", 30) + "192.0.2.1\r\n\r\n", 463, why("ForwardedForTooLong"), false},
+		{"bad chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, why("MalformedBody"), false},
+		{"closed within the body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc", 400, why("ClientClosedWithinBody"), true},
 	} {
-		if answer, _ := b.ask(c.text); answer.StatusCode != c.status {
+		b := newBalancer(t, nil, target)
+		conn := b.dial()
+		conn.say(c.text)
+		if c.closed {
+			conn.CloseWrite()
+		}
+		if answer, _ := conn.answer("GET"); answer.StatusCode != c.status {
 			t.Errorf("%s: got %d, want %d", c.name, answer.StatusCode, c.status)
+		}
+		conn.Close()
+		line := b.lines()[0]
+		if !strings.Contains(line, fmt.Sprintf(" %d - ", c.status)) || !strings.Contains(line, c.why) {
+			t.Errorf("%s: log line %s", c.name, line)
+		}
+		if received, err := strconv.Atoi(strings.Fields(line)[10]); err != nil || received < 1 || received > len(c.text) {
+			t.Errorf("%s: %d bytes are logged as received of %d", c.name, received, len(c.text))
 		}
 	}
 }
@@ -64,6 +86,11 @@ func TestTargetFailuresAreTold(t *testing.T) {
 			}
 		})
 	}
+	reset := raw(t, func(conn net.Conn) {
+		if _, err := readHead(conn); err == nil {
+			conn.(*net.TCPConn).SetLinger(0)
+		}
+	})
 	silent := raw(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
 	for _, c := range []struct {
 		name, target string
@@ -72,6 +99,7 @@ func TestTargetFailuresAreTold(t *testing.T) {
 	}{
 		{"nobody listens", closedPort(t), 502, "TargetConnectionRefused"},
 		{"closed without a word", say(""), 502, "TargetClosed"},
+		{"reset", reset, 502, "TargetConnectionReset"},
 		{"closed within the head", say("HTTP/1.1 200 OK\r\nConte"), 502, "TargetClosed"},
 		{"no HTTP", say("SSH-2.0-x\r\n\r\n"), 502, "MalformedTargetAnswer"},
 		{"two lengths", say("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 502, "MalformedTargetAnswer"},
@@ -83,17 +111,35 @@ func TestTargetFailuresAreTold(t *testing.T) {
 		if answer, _ := b.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.StatusCode != c.status {
 			t.Errorf("%s: got %d, want %d", c.name, answer.StatusCode, c.status)
 		}
-		if line := b.lines()[0]; !strings.Contains(line, fmt.Sprintf(" %d - ", c.status)) || !strings.Contains(line, `"`+c.reason+`"`) {
+		if line := b.lines()[0]; !strings.Contains(line, fmt.Sprintf(" %d - ", c.status)) || !strings.Contains(line, why(c.reason)) {
 			t.Errorf("%s: log line %s", c.name, line)
 		}
 	}
 }
 
-func TestNobodyRegisteredIs503(t *testing.T) {
-	b := newBalancer(t, nil)
-	if answer, _ := b.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.StatusCode != 503 {
-		t.Errorf("got %d", answer.StatusCode)
+func TestNobodyToForwardToIs503(t *testing.T) {
+	weightless := compiled(t, albion.Action{Forward: &albion.Forward{Groups: []albion.WeightedGroup{{Group: groupARN, Weight: 0}}}})
+	for reason, change := range map[string]func(*proxy.View){
+		"NoRegisteredTarget":        nil,
+		"TargetGroupsWithoutWeight": func(v *proxy.View) { v.Routes = weightless },
+	} {
+		b := newBalancer(t, change)
+		if answer, _ := b.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); answer.StatusCode != 503 {
+			t.Errorf("%s: got %d", reason, answer.StatusCode)
+		}
+		if line := b.lines()[0]; !strings.Contains(line, " 503 - ") || !strings.Contains(line, why(reason)) {
+			t.Errorf("%s: log line %s", reason, line)
+		}
 	}
+}
+
+func compiled(t *testing.T, a albion.Action) *route.Table {
+	t.Helper()
+	table, err := route.Compile(a, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
 }
 
 // A broken answer must not look whole: neither by a last chunk nor by a length.
@@ -135,19 +181,16 @@ func TestSlowClientsAreNotWaitedForForEver(t *testing.T) {
 			t.Errorf("%s: got %q", c.name, got)
 		}
 	}
+	log := b.lines()
+	if len(log) != 2 || !strings.Contains(log[0], why("SlowHead")) || !strings.Contains(log[1], why("SlowBody")) {
+		t.Errorf("the log says\n%s", strings.Join(log, "\n"))
+	}
 }
 
 func TestOwnAnswers(t *testing.T) {
-	compile := func(a albion.Action) *route.Table {
-		table, err := route.Compile(a, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return table
-	}
 	redirect := albion.DefaultRedirect()
 	redirect.Protocol, redirect.Port = "HTTPS", "443"
-	b := newBalancer(t, func(v *proxy.View) { v.Routes = compile(albion.Action{Redirect: &redirect}) })
+	b := newBalancer(t, func(v *proxy.View) { v.Routes = compiled(t, albion.Action{Redirect: &redirect}) })
 	c := b.dial()
 	for range 2 { // the connection stays
 		c.say("POST /chat?x=1 HTTP/1.1\r\nHost: chat.test\r\nContent-Length: 2\r\n\r\nhi")
@@ -159,8 +202,12 @@ func TestOwnAnswers(t *testing.T) {
 	if answer, _ := c.answer("GET"); answer.StatusCode != 507 {
 		t.Errorf("long redirect: got %d", answer.StatusCode)
 	}
+	c.Close()
+	if log := strings.Join(b.lines(), "\n"); strings.Count(log, why("RedirectUrlLimitExceeded")) != 1 {
+		t.Errorf("the log says\n%s", log)
+	}
 	b = newBalancer(t, func(v *proxy.View) {
-		v.Routes = compile(albion.Action{Fixed: &albion.FixedResponse{Status: 410, ContentType: "text/plain", Body: "gone"}})
+		v.Routes = compiled(t, albion.Action{Fixed: &albion.FixedResponse{Status: 410, ContentType: "text/plain", Body: "gone"}})
 	})
 	c = b.dial()
 	c.say("HEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -177,6 +177,7 @@ func (x *exchange) answer(a answer) {
 func (x *exchange) refuse(c *conn, err error) {
 	x.begin(c)
 	x.keep = false
+	x.f.received = int64(c.in.w) // no byte of it has been used
 	status := 400
 	if bad := (*h1.Error)(nil); errors.As(err, &bad) {
 		status = bad.Status
