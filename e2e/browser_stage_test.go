@@ -33,8 +33,8 @@ const (
 	stageDelay = 6 * time.Second
 )
 
-// stage is the seed's whole arrangement on one machine: two chat servers on
-// plain HTTP that share their rooms, Albion in front of them with HTTPS for
+// stage is a page on HTTPS and servers on plain HTTP, all on one machine: two chat
+// servers that share their rooms, Albion in front of them with HTTPS for
 // chat.test, and a static web server with HTTPS for page.test, which stands for
 // GitHub Pages.
 type stage struct {
@@ -91,7 +91,7 @@ func (s *stage) pageOrigin() string {
 	return "https://page.test:" + portOf(s.t, s.page.Addr().String())
 }
 
-// plain is the address that the seed's page had: a chat server's own.
+// plain is the address that a browser blocks from such a page: a chat server's own.
 func (s *stage) plain() string { return "http://chat.test:" + portOf(s.t, s.servers["one"]) }
 
 // write writes the file with these instances as targets; more is added to the

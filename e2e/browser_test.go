@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The seed's error: a page that came over HTTPS may not speak to plain HTTP.
+// Mixed content: a page that came over HTTPS may not speak to plain HTTP.
 func TestBrowserBlocksPlainHTTP(t *testing.T) {
 	s := newStage(t)
 	b := chromium(t, s.status().Authority)
@@ -19,7 +19,7 @@ func TestBrowserBlocksPlainHTTP(t *testing.T) {
 			p := open(t, b, with(s.pageOrigin(), "server", s.plain(), "client", clients(s)[name]))
 			p.until(`/blocks/.test(document.getElementById('notice').textContent)`)
 
-			// The story's lines, in the page's own console.
+			// What a page's author would type, in the page's own console.
 			got := evaluate[string](p, fmt.Sprintf(`new Promise((done) => {
 				const sock = new SockJS(%q);
 				sock.onopen = () => done('it opened');

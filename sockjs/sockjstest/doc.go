@@ -1,7 +1,8 @@
 // Package sockjstest holds the cases that a server of the SockJS protocol
-// 0.3.3 has to pass, as the protocol's own definition lists them, and the
-// service that they ask. They speak HTTP and WebSocket over plain sockets, so
-// that nothing between them and the server repairs what it sends:
+// 0.3.3 has to pass, and the service that they ask. The cases are written anew,
+// after the 68 of the public suite, sockjs-protocol. They speak HTTP and
+// WebSocket over plain sockets, so that nothing between them and the server
+// repairs what it sends:
 //
 //	func TestProtocol(t *testing.T) {
 //		service := sockjstest.Endpoints()
