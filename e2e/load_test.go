@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,11 +30,14 @@ const (
 	// Between one client's requests or messages: both sides share the machine.
 	loadPause = 200 * time.Millisecond
 	loadBeat  = 2 * time.Second
+	// How many changes must have been applied, of one a second.
+	loadChanges = 25
 )
 
 // TestNothingIsCutWhileTheConfigurationChanges holds many WebSockets and
 // keep-alive clients while the file is applied anew every second, each time with
-// other rules and other target groups. No request may fail and no socket be cut.
+// other rules and other target groups. No request may fail and no socket be cut,
+// and the changes must have taken place.
 func TestNothingIsCutWhileTheConfigurationChanges(t *testing.T) {
 	l := newLoad(t)
 	ctx, cancel := context.WithTimeout(t.Context(), loadDuration+90*time.Second)
@@ -59,15 +64,17 @@ func TestNothingIsCutWhileTheConfigurationChanges(t *testing.T) {
 		clients.Go(func() { l.requests(stop, i) })
 	}
 	changes := l.changeEverySecond(ctx)
+	l.waitForShape(ctx, changes)
+	applied := l.applied()
 	l.finishing.Store(true)
 	over()
 	clients.Wait()
 
-	t.Logf("%d messages, %d requests, %d changes", l.messages.Load(), l.answers.Load(), changes)
+	t.Logf("%d messages, %d requests, %d changes, %d of them applied", l.messages.Load(), l.answers.Load(), changes, applied)
 	if failed := l.failures(); len(failed) > 0 {
 		t.Errorf("%d failures, for example: %v", len(failed), failed[:min(5, len(failed))])
 	}
-	if l.messages.Load() < 5*loadSockets || l.answers.Load() < 5*loadClients || changes < int(loadDuration/time.Second)/2 {
+	if l.messages.Load() < 5*loadSockets || l.answers.Load() < 5*loadClients || applied < loadChanges {
 		t.Errorf("too little happened for this to mean anything")
 	}
 }
@@ -125,8 +132,11 @@ func loadTarget(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// shapePath is where the balancer says which shape of the configuration it has.
+const shapePath = "/shape"
+
 // write writes the configuration in its n-th shape. The group that works stays;
-// others come and go, and so do rules.
+// others come and go, and so do rules, and one answers with n.
 func (l *load) write(n int) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "certificates:\n  load: {domains: [localhost], issuer: local}\n")
@@ -137,6 +147,7 @@ func (l *load) write(n int) {
 	for i := range 1 + n%7 {
 		fmt.Fprintf(&b, "          - {priority: %d, path: [/rule%d/*], forward: other%d}\n", 10*(i+1), i, n%3)
 	}
+	fmt.Fprintf(&b, "          - {priority: 1000, path: %s, fixed_response: {status: 200, content_type: text/plain, body: \"%d\"}}\n", shapePath, n)
 	temp := filepath.Join(l.dir, "next.yaml")
 	if err := os.WriteFile(temp, b.Bytes(), 0o600); err != nil {
 		l.t.Fatal(err)
@@ -153,7 +164,11 @@ func (l *load) start(ctx context.Context) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "../cmd/albion").CombinedOutput(); err != nil {
 		l.t.Fatalf("go build: %v\n%s", err, out)
 	}
-	log := &bytes.Buffer{}
+	log, err := os.Create(l.log())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer log.Close() // the balancer has its own
 	data := filepath.Join(l.dir, "data")
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), binary, "serve", "-c", filepath.Join(l.dir, "albion.yaml"), "--data", data, "--admin", "off", "--grace", "5s")
 	cmd.Stderr = log
@@ -166,7 +181,8 @@ func (l *load) start(ctx context.Context) {
 			l.t.Errorf("albion ended: %v", err)
 		}
 		if l.t.Failed() {
-			l.t.Logf("%s", log)
+			text, err := os.ReadFile(l.log())
+			l.t.Logf("%s%v", text, err)
 		}
 	})
 	l.waitForAnswer(ctx)
@@ -183,6 +199,41 @@ func (l *load) start(ctx context.Context) {
 }
 
 func (l *load) address() string { return fmt.Sprintf("127.0.0.1:%d", l.port) }
+
+func (l *load) log() string { return filepath.Join(l.dir, "albion.err") }
+
+// applied counts the changes that the balancer has made live, by its log.
+func (l *load) applied() int {
+	l.t.Helper()
+	text, err := os.ReadFile(l.log())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return bytes.Count(text, []byte(`"msg":"the file is live"`))
+}
+
+// waitForShape waits until the configuration's n-th shape answers.
+func (l *load) waitForShape(ctx context.Context, n int) {
+	l.t.Helper()
+	transport := l.transport()
+	defer transport.CloseIdleConnections()
+	soon, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	ticks := time.NewTicker(20 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		err := l.ask(soon, transport, shapePath, "", strconv.Itoa(n))
+		if err == nil {
+			return
+		}
+		select {
+		case <-ticks.C:
+		case <-soon.Done():
+			l.t.Errorf("the last change is not live: %v", err)
+			return
+		}
+	}
+}
 
 func (l *load) waitForAnswer(ctx context.Context) {
 	l.t.Helper()
@@ -275,8 +326,13 @@ func (l *load) requests(ctx context.Context, i int) {
 	}
 }
 
-func (l *load) request(ctx context.Context, transport *http.Transport, path, want string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://localhost"+path, bytes.NewReader([]byte(want)))
+// request wants back what it says.
+func (l *load) request(ctx context.Context, transport *http.Transport, path, text string) error {
+	return l.ask(ctx, transport, path, text, text)
+}
+
+func (l *load) ask(ctx context.Context, transport *http.Transport, path, text, want string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://localhost"+path, strings.NewReader(text))
 	if err != nil {
 		return err
 	}
@@ -290,7 +346,7 @@ func (l *load) request(ctx context.Context, transport *http.Transport, path, wan
 		return err
 	}
 	if answer.StatusCode != http.StatusOK || string(got) != want {
-		return fmt.Errorf("%q was answered with %d %q", want, answer.StatusCode, got)
+		return fmt.Errorf("%q was to be the answer, not %d %q", want, answer.StatusCode, got)
 	}
 	return nil
 }

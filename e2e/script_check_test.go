@@ -228,3 +228,24 @@ func cmdFill(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
 }
+
+// savePause is between the lines of a file that is saved slowly: short for the
+// server, which looks twice a second, and long enough that it looks in between.
+const savePause = 100 * time.Millisecond
+
+// cmdSave writes FILE anew, in place, with what is in FROM, line by line, as over
+// a slow network.
+func cmdSave(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "save FILE FROM")
+	text := ts.ReadFile(args[1])
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	pause := time.NewTicker(savePause)
+	defer pause.Stop()
+	for line := range strings.Lines(text) {
+		_, err := f.WriteString(line)
+		ts.Check(err)
+		<-pause.C
+	}
+}

@@ -23,8 +23,9 @@ const patience = 30 * time.Second
 // its first line; the commands that scripts have besides testscript's own are in
 // commands.
 func TestScripts(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	program := buildScripted(t)
-	t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
 	testscript.Run(t, testscript.Params{
 		Dir:                filepath.Join("testdata", "script"),
 		RequireUniqueNames: true,
@@ -68,6 +69,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 
 		// Looking closely.
 		"fill":       cmdFill,      // fill FILE…: ${NAME} becomes the variable's value
+		"save":       cmdSave,      // save FILE FROM: in place, a line now and a line then
 		"pki":        cmdPKI,       // pki FOLDER DOMAIN [rsa] [expired]: a certificate in every form
 		"json":       cmdJSON,      // json PATH REGEXP: in the last standard output; PATH is dotted
 		"metrics":    cmdMetrics,   // metrics NAME…: the last standard output is Prometheus' and has these
