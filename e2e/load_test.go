@@ -182,7 +182,7 @@ func (l *load) start(ctx context.Context) {
 		}
 		if l.t.Failed() {
 			text, err := os.ReadFile(l.log())
-			l.t.Logf("%s%v", text, err)
+			l.t.Logf("its log (error: %v):\n%s", err, text)
 		}
 	})
 	l.waitForAnswer(ctx)
