@@ -331,6 +331,27 @@ func TestSecurityPolicyCanChange(t *testing.T) {
 	dialTLS(t, at(port), "chat.test").want("ok")
 }
 
+// A log that goes to a pipe which nobody reads holds no change up for ever.
+func TestALogThatNobodyReadsHoldsNothingUp(t *testing.T) {
+	stuck, out := io.Pipe()
+	defer stuck.Close() // lets the log end
+	w, port := newWorld(t, edge.Config{Stdout: out}), freePort(t)
+	logTo := func(file string) {
+		w.apply(func(d *albion.Draft) {
+			balancer(d, func(lb *albion.LoadBalancer) { lb.AccessLog = albion.AccessLog{File: file} })
+			plain(d, "http", port, fixed("ok"))
+		})
+	}
+	logTo("stdout")
+	c := dial(t, at(port))
+	c.want("ok")
+	logTo("")
+	c.want("ok")
+	if w.seen("http").Connections != 1 {
+		t.Error("the listener is not seen")
+	}
+}
+
 func TestAccessLogFollowsItsSettings(t *testing.T) {
 	var out bytes.Buffer
 	w, port := newWorld(t, edge.Config{Stdout: &out}), freePort(t)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"time"
 
 	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/accesslog"
@@ -59,7 +60,7 @@ func (e *Edge) beginLogs(plan logPlan) {
 			for p := range e.retiring {
 				p.moveLog(old.log, l.log)
 			}
-			old.stop()
+			e.stop(old)
 		}
 		e.logs[file] = l
 		e.run(l)
@@ -78,10 +79,21 @@ func (e *Edge) run(l *logFile) {
 	}()
 }
 
+// lastLines is how long a log that is ended may take to write what it holds. One
+// that goes to a pipe which nobody reads would otherwise hold up every change,
+// and the end of the program.
+const lastLines = 5 * time.Second
+
 // stop writes the last lines.
-func (l *logFile) stop() {
+func (e *Edge) stop(l *logFile) {
 	l.cancel()
-	<-l.done
+	late := time.NewTimer(lastLines)
+	defer late.Stop()
+	select {
+	case <-l.done:
+	case <-late.C:
+		e.cfg.Log.Warn("the access log does not take its last lines, which are lost", "file", l.config.File)
+	}
 }
 
 // endLogs ends the logs that nothing writes to any more.
@@ -95,7 +107,7 @@ func (e *Edge) endLogs() {
 	}
 	for file, l := range e.logs {
 		if !used[l.log] {
-			l.stop()
+			e.stop(l)
 			delete(e.logs, file)
 		}
 	}

@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/albion-lb/albion/internal/target"
 	"github.com/albion-lb/albion/internal/wire"
 	"github.com/albion-lb/albion/internal/wire/h1"
 	"github.com/albion-lb/albion/internal/wire/h2"
@@ -20,8 +22,9 @@ type conn struct {
 	client   Client
 	opened   time.Time
 
-	in    *buffer // what the client sent and nobody has read yet
-	out   *buffer // heads and small bodies on their way to the client; nil between exchanges
+	up    atomic.Pointer[target.Conn] // of the exchange that is under way
+	in    *buffer                     // what the client sent and nobody has read yet
+	out   *buffer                     // heads and small bodies on their way to the client; nil between exchanges
 	timer deadlines
 
 	mu    sync.Mutex // guards idle and woken, and who sets the read deadline
@@ -63,7 +66,18 @@ func (c *conn) raw() net.Conn {
 
 // cut ends the connection wherever it stands, without a TLS farewell, which
 // could block.
-func (c *conn) cut() { c.raw().Close() }
+func (c *conn) cut() {
+	c.raw().Close()
+	c.cutTarget()
+}
+
+// cutTarget ends the connection to the target. With the client's gone alone, an
+// exchange that waits for the target to read and to write would go on waiting.
+func (c *conn) cutTarget() {
+	if up := c.up.Load(); up != nil {
+		up.Cut()
+	}
+}
 
 // wakeIfIdle makes a connection that waits for a request notice that its
 // listener is closing. One on which a request has begun is left to finish it.

@@ -21,6 +21,7 @@ type forward struct {
 	pump     pump
 	status   int       // what the target answered; 0: nothing
 	asked    time.Time // when the request was sent
+	heard    time.Time // when the target last said something to whom it kept waiting
 	answered time.Time // when the head of the answer was there
 	interims int       // 1xx answers so far
 	received int64     // bytes of the request
@@ -117,6 +118,10 @@ func (x *exchange) repeatable(err error) bool {
 func (x *exchange) askOn(up *target.Conn) error {
 	c, f := x.c, &x.f
 	f.up, f.upTimer = up, deadlines{conn: up, read: up.ReadBy, write: up.WriteBy}
+	c.up.Store(up)
+	if err := c.listener.ctx.Err(); err != nil {
+		return err // Drain gives up first and cuts second, so one of the two sees the other
+	}
 	if f.in == nil {
 		f.in = c.listener.shared.buffers.get(largeBuffer)
 	}
@@ -251,15 +256,16 @@ func (x *exchange) fill() error {
 		f.in.w += n
 		switch {
 		case n > 0:
+			f.heard = time.Now()
 			return nil
 		case f.pump.verdict() != going:
 			return errAborted
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
 		}
-		// The target owes no answer before it has had the whole request for the idle
-		// timeout.
-		if wait = f.pump.owed(x.view.Attributes.IdleTimeout); wait <= 0 {
+		// The target may be silent for the idle timeout after it has had the whole
+		// request, and after each of its words.
+		if wait = f.pump.owed(x.view.Attributes.IdleTimeout, f.heard); wait <= 0 {
 			return err
 		}
 	}
@@ -309,6 +315,7 @@ func (x *exchange) settle() {
 func (x *exchange) endForward() {
 	f := &x.f
 	x.settle()
+	x.c.up.Store(nil)
 	if f.up != nil {
 		if f.complete && !f.res.Close && f.in.empty() && f.pump.intact() && x.c.req.Class < wire.Ambiguous {
 			f.up.ReadBy, f.up.WriteBy = f.upTimer.read, f.upTimer.write

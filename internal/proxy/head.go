@@ -30,7 +30,7 @@ type request struct {
 	tls     *TLS
 	trace   []byte
 	upgrade bool
-	key     string // Sec-WebSocket-Key, unless the client sent one
+	key     string // Sec-WebSocket-Key in the client's stead, which over HTTP/2 sends none
 	expect  bool
 }
 
@@ -42,7 +42,7 @@ func appendRequest(dst []byte, r *wire.Request, q *request) []byte {
 	dst = appendHost(dst, r, q.view, q.target)
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if f.Hop || replaced(f.ID) || q.view.Attributes.TLSHeaders && f.ID == wire.Other && tellsTLS(f.Name) {
+		if f.Hop || replaced(f.ID) || q.key != "" && wire.EqualFold(f.Name, "sec-websocket-key") || q.view.Attributes.TLSHeaders && f.ID == wire.Other && tellsTLS(f.Name) {
 			continue
 		}
 		dst = h1.AppendField(dst, f.Name, f.Value)

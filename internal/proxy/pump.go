@@ -65,10 +65,14 @@ func (p *pump) intact() bool {
 }
 
 // owed is how much longer a target may be silent that may be silent for idle
-// after it has got the whole body.
-func (p *pump) owed(idle time.Duration) time.Duration {
+// after it has got the whole body, and after it was heard last.
+func (p *pump) owed(idle time.Duration, heard time.Time) time.Duration {
 	if p.sent.Load() {
-		return time.Until(p.sentAt.Add(idle))
+		since := p.sentAt
+		if heard.After(since) {
+			since = heard
+		}
+		return time.Until(since.Add(idle))
 	}
 	select {
 	case <-p.done: // it will never get it

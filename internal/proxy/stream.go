@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/albion-lb/albion/internal/wire"
@@ -23,10 +24,13 @@ type multiplexed struct {
 	listener *Listener
 	client   Client
 	opened   time.Time
+
+	mu      sync.Mutex         // guards streams
+	streams map[*conn]struct{} // whose exchanges have not ended
 }
 
 func newMultiplexed(l *Listener, client Client) *multiplexed {
-	m := &multiplexed{listener: l, client: client, opened: time.Now()}
+	m := &multiplexed{listener: l, client: client, opened: time.Now(), streams: map[*conn]struct{}{}}
 	view := l.view.Load()
 	m.Conn = h2.New(client.Conn, h2.Config{
 		Handler:     m.exchange,
@@ -51,7 +55,26 @@ func (m *multiplexed) serve() {
 
 func (m *multiplexed) wakeIfIdle() { m.Drain() }
 
-func (m *multiplexed) cut() { m.Cut() }
+func (m *multiplexed) cut() {
+	m.Cut()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for c := range m.streams {
+		c.cutTarget()
+	}
+}
+
+func (m *multiplexed) begin(c *conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.streams[c] = struct{}{}
+}
+
+func (m *multiplexed) end(c *conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.streams, c)
+}
 
 // exchange answers one request.
 func (m *multiplexed) exchange(s *h2.Stream) {
@@ -59,6 +82,8 @@ func (m *multiplexed) exchange(s *h2.Stream) {
 		Conn: s, stream: s, listener: m.listener, client: m.client, opened: m.opened,
 		in: m.listener.shared.buffers.get(tinyBuffer), req: *s.Request(), timer: deadlines{conn: s},
 	}
+	m.begin(c)
+	defer m.end(c)
 	defer c.close()
 	defer m.listener.survive(c, m.client.Remote)
 	if time.Since(m.opened) >= m.listener.view.Load().Attributes.ClientKeepAlive {

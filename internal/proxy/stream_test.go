@@ -247,7 +247,7 @@ func TestWebSocketOverAStream(t *testing.T) {
 	s := newSecure(t, target)
 	p := s.peer()
 	p.request(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", "a", ":path", "/chat",
-		"sec-websocket-version", "13")
+		"sec-websocket-version", "13", "sec-websocket-key", "of no use here") // RFC 8441 §5
 	var got []byte
 	for sent := false; len(got) < 6; {
 		frame, err := p.ReadFrame()

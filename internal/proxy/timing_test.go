@@ -204,6 +204,32 @@ func TestSilentTargetIs504AfterTheIdleTimeout(t *testing.T) {
 	}
 }
 
+// The idle timeout counts from the last byte of an answer, to the end: two words
+// close to each other do not shorten the silence that may follow.
+func TestSilenceWithinAnAnswerHasTheWholeIdleTimeout(t *testing.T) {
+	play(t, func(conn net.Conn) {
+		if _, err := readHead(conn); err != nil {
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+		for _, pause := range []time.Duration{50 * time.Second, 3 * time.Second, 58 * time.Second} {
+			<-time.After(pause)
+			io.WriteString(conn, "x")
+		}
+	}, func(s *stage) {
+		conn := s.enter()
+		defer conn.Close()
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if body, err := io.ReadAll(answer.Body); string(body) != "xxx" || err != nil {
+			s.t.Errorf("%q, %v", body, err)
+		}
+	})
+}
+
 func TestAnswerThatTricklesItsHeadIs504(t *testing.T) {
 	drip := func(conn net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {

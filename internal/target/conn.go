@@ -37,6 +37,10 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
+// Cut ends the connection from anywhere, whoever it belongs to: reads and writes
+// that block on it return. Its user still has to Close it.
+func (c *Conn) Cut() { c.raw.Close() }
+
 // CloseWrite tells the target that nothing more will be sent.
 func (c *Conn) CloseWrite() error {
 	half, ok := c.Conn.(interface{ CloseWrite() error })

@@ -364,6 +364,7 @@ func (h *section) tunnel(r *wire.Request) {
 		h.broken("CONNECT with Content-Length") // RFC 9110 §9.3.6
 		return
 	}
+	suspect(r)
 	h.arena = append(h.arena, "GET"...)
 	r.Method = h.arena[len(h.arena)-3 : len(h.arena) : len(h.arena)]
 	r.Upgrade = h.value(protocol)
@@ -392,12 +393,9 @@ func (h *section) frame(r *wire.Request, bodiless bool) {
 				return
 			}
 			r.Expect = !bodiless
-		case wire.Other:
-			if disguised(f.Name) {
-				worsen(r, wire.Ambiguous, "SuspiciousHeader")
-			}
 		}
 	}
+	suspect(r)
 	if bodiless && r.Length > 0 {
 		h.broken("Content-Length without content") // RFC 9113 §8.1.1
 		return
@@ -415,6 +413,16 @@ func (h *section) frame(r *wire.Request, bodiless bool) {
 		r.Framing = wire.Chunked
 	}
 	r.Expect = r.Expect && (r.Framing == wire.Chunked || r.Length > 0)
+}
+
+// suspect notices fields that look like those that frame a message to a server
+// that takes an underscore for a hyphen.
+func suspect(r *wire.Request) {
+	for i := range r.Fields {
+		if f := &r.Fields[i]; f.ID == wire.Other && disguised(f.Name) {
+			worsen(r, wire.Ambiguous, "SuspiciousHeader")
+		}
+	}
 }
 
 func decimal(s []byte) (n int64, ok bool) {

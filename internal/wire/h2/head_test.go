@@ -193,6 +193,10 @@ func TestHeadsBecomeRequests(t *testing.T) {
 	if string(ws.Method) != "GET" || string(ws.Upgrade) != "websocket" || ws.Framing != wire.NoBody || string(ws.Path) != "/chat" {
 		t.Errorf("extended CONNECT: %+v", ws)
 	}
+	disguise := seen(t, false, head("CONNECT", "/chat", ":protocol", "websocket", "content_length", "5")...)
+	if disguise.Class != wire.Ambiguous || disguise.Reason != "SuspiciousHeader" {
+		t.Errorf("extended CONNECT with a disguised length: %+v", disguise)
+	}
 }
 
 // Every status arrives, before and after the client changes the size of its
