@@ -56,6 +56,7 @@ func serve(ctx context.Context, g *globals, o serverOptions, file string) error 
 	if err != nil {
 		return err
 	}
+	before := sum(path)
 	data, err := readFile(file)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func serve(ctx context.Context, g *globals, o serverOptions, file string) error 
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
-		s.watch(ctx, &watcher{name: path, text: data, path: path, every: watchEvery, log: s.log}, hangup)
+		s.watch(ctx, &watcher{name: path, text: data, path: path, before: before, every: watchEvery, log: s.log}, hangup)
 		return nil
 	})
 }
@@ -89,7 +90,7 @@ func serve(ctx context.Context, g *globals, o serverOptions, file string) error 
 // hangup receives, until ctx ends.
 func (s *server) watch(ctx context.Context, w *watcher, hangup <-chan os.Signal) {
 	w.apply = func(data []byte) { s.reapply(ctx, w.name, data) }
-	w.note()
+	w.note(w.before)
 	w.run(ctx, hangup, s.edge.Reopen)
 }
 

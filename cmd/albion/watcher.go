@@ -20,12 +20,13 @@ const watchEvery = 500 * time.Millisecond
 // changed. It looks instead of being told: that works alike on every system, for
 // editors that rename, for links that are swapped and over network file systems.
 type watcher struct {
-	name  string // of the configuration, for messages
-	path  string // of its file; "" when text is all there is
-	text  []byte // of the configuration, as it was last read
-	every time.Duration
-	log   *slog.Logger
-	apply func(text []byte)
+	name   string // of the configuration, for messages
+	path   string // of its file; "" when text is all there is
+	text   []byte // of the configuration, as it was last read
+	before string // what the file was like before text was read
+	every  time.Duration
+	log    *slog.Logger
+	apply  func(text []byte)
 
 	others  []string // that the configuration refers to
 	seen    string   // what look returned when the files were taken over
@@ -46,10 +47,14 @@ func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func(
 			reopen()
 		case <-ticks.C:
 		}
-		if !forced && !w.settled() || !w.read() {
+		if !forced && !w.settled() {
 			continue
 		}
-		w.note()
+		before := w.itself()
+		if !w.read() {
+			continue
+		}
+		w.note(before)
 		w.apply(w.text)
 	}
 }
@@ -60,6 +65,9 @@ func (w *watcher) settled() bool {
 	now := w.look()
 	rest := now == w.pending
 	w.pending = now
+	if now == w.seen {
+		w.gone = false
+	}
 	return now != w.seen && rest
 }
 
@@ -84,28 +92,36 @@ func (w *watcher) read() bool {
 	return true
 }
 
-// note remembers what the files are like now. It comes before the text is
-// applied: a change in between is then a change again.
-func (w *watcher) note() {
+// note remembers what the file was like before it was read, and what those that
+// it refers to are like before they are: a change since then is a change again.
+func (w *watcher) note(before string) {
 	if f, err := config.Parse(w.name, w.text); err == nil {
 		w.others = config.Files(f)
 	}
-	w.seen = w.look()
+	w.seen = before + sum(w.others...)
 }
 
-// look sums up the file and those that it refers to: size, time, identity.
-func (w *watcher) look() string {
-	files, sum := w.others, ""
-	if w.path != "" {
-		files = append([]string{w.path}, w.others...)
+// look sums up the file and those that it refers to.
+func (w *watcher) look() string { return w.itself() + sum(w.others...) }
+
+// itself sums up the file alone; "" when there is none.
+func (w *watcher) itself() string {
+	if w.path == "" {
+		return ""
 	}
-	for _, path := range files {
+	return sum(w.path)
+}
+
+// sum tells what files are like: size, time, identity.
+func sum(paths ...string) string {
+	all := ""
+	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			sum += fmt.Sprintf("%s: %v\n", path, err)
+			all += fmt.Sprintf("%s: %v\n", path, err)
 			continue
 		}
-		sum += fmt.Sprintf("%s %d %d %s\n", path, info.Size(), info.ModTime().UnixNano(), identity(info))
+		all += fmt.Sprintf("%s %d %d %s\n", path, info.Size(), info.ModTime().UnixNano(), identity(info))
 	}
-	return sum
+	return all
 }
