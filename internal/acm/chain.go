@@ -31,7 +31,7 @@ func (p *pile) leaf(key heldKey) (held, error) {
 		ends = slices.DeleteFunc(ends, func(c held) bool { return selfSigned(c.Certificate) && !matches(c) })
 	}
 	if len(ends) == 0 {
-		return held{}, p.noLeaf(matches)
+		return p.own(matches)
 	}
 	if len(ends) > 1 {
 		return held{}, refuse(fieldCertificate, "there are %d different certificates that are not a CA's (%s and %s, %s): give one of them, with its chain and key",
@@ -49,13 +49,18 @@ func (p *pile) leaf(key heldKey) (held, error) {
 	return leaf, nil
 }
 
-// noLeaf says why there are only certificates of authorities.
-func (p *pile) noLeaf(matches func(held) bool) error {
-	if i := slices.IndexFunc(p.certs, matches); i >= 0 {
-		return refuse(fieldCertificate, "the certificate %s in %s is a CA's, which browsers refuse from a server: make one with basicConstraints=CA:FALSE, or let the balancer's own authority issue one",
+// own returns the certificate to which the key belongs when all are those of
+// authorities: what `openssl req -x509` makes is one that signed itself.
+func (p *pile) own(matches func(held) bool) (held, error) {
+	i := slices.IndexFunc(p.certs, matches)
+	switch {
+	case i >= 0 && selfSigned(p.certs[i].Certificate):
+		return p.certs[i], nil
+	case i >= 0:
+		return held{}, refuse(fieldCertificate, "the certificate %s in %s is a CA's, which browsers refuse from a server: make one with basicConstraints=CA:FALSE, or let the balancer's own authority issue one",
 			subject(p.certs[i].Certificate), p.certs[i].source)
 	}
-	return refuse(fieldCertificate, "there are only CA certificates in %s: add the certificate of the server itself (cert.pem or fullchain.pem)", p.sources())
+	return held{}, refuse(fieldCertificate, "there are only CA certificates in %s: add the certificate of the server itself (cert.pem or fullchain.pem)", p.sources())
 }
 
 // refusal says why browsers would refuse this leaf, or nil.
@@ -186,6 +191,8 @@ func warnings(now time.Time, b *Bundle, root *x509.Certificate, ignored []string
 	var out []string
 	last := b.Chain[len(b.Chain)-1]
 	switch {
+	case selfSigned(b.Leaf) && isCA(b.Leaf):
+		out = append(out, "the certificate is self-signed and a CA's: Firefox refuses it, and other browsers do until each of them is told to trust it: make one with basicConstraints=CA:FALSE")
 	case selfSigned(b.Leaf):
 		out = append(out, "the certificate is self-signed: browsers refuse it until each of them is told to trust it")
 	case root == nil && len(b.Chain) == 1:

@@ -137,6 +137,17 @@ func TestReadRefusesWhatOpenSSLLocksUp(t *testing.T) {
 	must(acm.Read(time.Now(), w.sources("from12.pem")...))(t)
 }
 
+// TestReadTakesWhatOpenSSLSignsItself has the command of many a manual, whose
+// certificate is a CA's.
+func TestReadTakesWhatOpenSSLSignsItself(t *testing.T) {
+	w := workshop{t, t.TempDir()}
+	w.openssl("req -x509 -newkey rsa:2048 -nodes -days 90 -keyout @key.pem -out @cert.pem -subj /CN=wiki.lan -addext subjectAltName=DNS:wiki.lan")
+	b := must(acm.Read(time.Now(), w.sources("cert.pem", "key.pem")...))(t)
+	if len(b.Chain) != 1 || len(b.Warnings) != 1 || !strings.Contains(b.Warnings[0], "CA:FALSE") || !slices.Equal(b.Domains, []string{"wiki.lan"}) {
+		t.Errorf("%d certificates, %q, %q", len(b.Chain), b.Domains, b.Warnings)
+	}
+}
+
 // TestOpenSSLTakesWhatIsExported verifies the four files as a web server would
 // use them.
 func TestOpenSSLTakesWhatIsExported(t *testing.T) {

@@ -161,6 +161,10 @@ func TestReadWarns(t *testing.T) {
 		{"self-signed", bundle(t, issue(t, nil, ec256(), server("a.example.com"))), []string{
 			"the certificate is self-signed: browsers refuse it until each of them is told to trust it",
 		}},
+		{"self-signed by an authority", bundle(t, issue(t, nil, ec256(), ca("My Server", func(c *x509.Certificate) { c.DNSNames = []string{"chat.example.com"} }))), []string{
+			"the certificate is self-signed and a CA's: Firefox refuses it, and other browsers do until each of them is told to trust it: make one with basicConstraints=CA:FALSE",
+			"the certificate is valid for more than 825 days: Apple's systems refuse it",
+		}},
 		{"soon over", bundle(t, issue(t, &w.mid, ec256(), server("a.example.com"), func(c *x509.Certificate) { c.NotAfter = noon.AddDate(0, 0, 12) }), w.mid), []string{
 			"the certificate expires in 12 days, on 2026-06-13 12:00 UTC",
 		}},
@@ -211,7 +215,7 @@ func TestReadRefusesWhatBrowsersRefuse(t *testing.T) {
 	}
 	rsaPrefix := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1}
 	sha256RSA, sha1RSA, md5RSA := append(rsaPrefix, 11), append(slices.Clone(rsaPrefix), 5), append(slices.Clone(rsaPrefix), 4)
-	own := issue(t, nil, ec256(), ca("My Server", func(c *x509.Certificate) { c.DNSNames = []string{"chat.example.com"} }))
+	own := issue(t, &w.root, ec256(), ca("My Server", func(c *x509.Certificate) { c.DNSNames = []string{"chat.example.com"} }))
 	for _, c := range []struct {
 		says    string
 		sources []acm.Source
