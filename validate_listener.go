@@ -2,6 +2,7 @@ package albion
 
 import (
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 func (c *checker) checkLoadBalancers(balancers []*LoadBalancer) {
 	names := make(map[string]*LoadBalancer, len(balancers))
+	logs := make(map[string]*LoadBalancer, len(balancers))
 	for i, lb := range balancers {
 		s := c.at(lb)
 		if i == MaxLoadBalancers {
@@ -23,6 +25,25 @@ func (c *checker) checkLoadBalancers(balancers []*LoadBalancer) {
 		s.groupsOf(lb.SecurityGroups)
 		s.balancerAttributes(&lb.Attributes)
 		s.accessLog(&lb.AccessLog)
+		s.shareLog(logs, lb)
+	}
+}
+
+// shareLog lets load balancers share a log file when they say the same of it.
+func (s subject) shareLog(logs map[string]*LoadBalancer, lb *LoadBalancer) {
+	if lb.AccessLog.File == "" {
+		return
+	}
+	mine, file := lb.AccessLog, path.Clean(lb.AccessLog.File)
+	other, taken := logs[file]
+	if !taken {
+		logs[file] = lb
+		return
+	}
+	theirs := other.AccessLog
+	theirs.File, mine.File = file, file
+	if theirs != mine {
+		s.wrong(CodeValidation, "AccessLog", "load balancer %s writes to the same file with another size or number of files to keep; give both the same, or another file", shown(other.Name))
 	}
 }
 

@@ -193,6 +193,10 @@ func TestAValidStateIsAccepted(t *testing.T) {
 			w.other.Addresses = []netip.Addr{netip.MustParseAddr("2001:db8::1")}
 			w.http.LoadBalancer, w.http.Port = w.other.ARN, 443
 		},
+		"shared access log": func(w *world) {
+			w.lb.AccessLog = albion.AccessLog{File: "/var/log/a.log", Keep: 3}
+			w.other.AccessLog = albion.AccessLog{File: "/var/log/./a.log", Keep: 3}
+		},
 		"access log": func(w *world) { w.lb.AccessLog = albion.AccessLog{File: "/var/log/a b.log", MaxSize: 1 << 20, Keep: 3} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,6 +247,9 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"log file", func(w *world) { w.lb.AccessLog.File = "a\x00" }, problem{invalid, lb, "AccessLog.File", "controls"}},
 		{"log size", func(w *world) { w.lb.AccessLog.MaxSize = 1 }, problem{invalid, lb, "AccessLog.MaxSize", "max size"}},
 		{"log keep", func(w *world) { w.lb.AccessLog.Keep = -1 }, problem{invalid, lb, "AccessLog.Keep", "-1"}},
+		{"shared log", func(w *world) {
+			w.lb.AccessLog, w.other.AccessLog = albion.AccessLog{File: "/a.log", Keep: 3}, albion.AccessLog{File: "/./a.log", Keep: 4}
+		}, problem{invalid, lb, "AccessLog", "writes to the same file"}},
 		{"lb's group", func(w *world) { w.security = nil }, problem{albion.CodeSecurityGroupNotFound, lb, "SecurityGroups[0]", `"sg-1"`}},
 		{"lb's group twice", func(w *world) { w.lb.SecurityGroups = []string{"sg-1", "sg-1"} }, problem{invalid, lb, "SecurityGroups[1]", "twice"}},
 		{"no address", func(w *world) { w.lb.Addresses = []netip.Addr{{}} }, problem{invalid, lb, "Addresses[0]", "no address"}},

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -21,12 +22,13 @@ type logPlan map[string]*logFile
 
 // accessLog returns the log for a load balancer's setting: the one that is
 // running with just these settings, or a new one that beginLogs begins. Load
-// balancers with the same file share it, with the settings of the first. nil:
-// none.
+// balancers with the same file share it; a State lets them only with the same
+// settings. nil: none.
 func (e *Edge) accessLog(plan logPlan, a albion.AccessLog) *accesslog.Log {
 	if a.File == "" {
 		return nil
 	}
+	a.File = filepath.Clean(a.File)
 	l := plan[a.File]
 	if l == nil {
 		if l = e.logs[a.File]; l == nil || l.config != a {
