@@ -9,16 +9,17 @@ import (
 // Request is what a certificate authority that speaks ACME (RFC 8555) is asked
 // for, now and at every renewal.
 type Request struct {
-	Directory string    // URL of the CA's directory, https
-	Roots     string    // PEM of the authorities that vouch for the CA's own server; "": the system's
-	Email     string    // where the CA writes to; may be ""
-	Domains   []string  // DNS names in lower case and as A-labels, and IP addresses
-	Challenge Challenge // "": whatever the CA offers and we can answer
-	KeyType   KeyType   // "": ECDSA
-	Profile   string    // of those that the CA offers; "": its default, for addresses its short-lived one
+	Directory string   // URL of the CA's directory, https
+	Roots     string   // PEM of the authorities that vouch for the CA's own server; "": the system's
+	Email     string   // where the CA writes to; may be ""
+	Domains   []string // DNS names in lower case and as A-labels, and IP addresses
+	Method    Method   // how they are proved, now and at every renewal
+	Argument  string   // of the method: a folder, a file, a zone
+	KeyType   KeyType  // "": ECDSA
+	Profile   string   // of those that the CA offers; "": its default, for addresses its short-lived one
 }
 
-// Challenge is a way to prove that a name is ours.
+// Challenge is what a CA asks for to see that a name is ours.
 type Challenge string
 
 // The challenges by ACME's names (RFC 8555 §8, RFC 8737).

@@ -15,7 +15,7 @@ func requested() (*world, *albion.Issuance) {
 	w.cert.Issuer, w.cert.Pending = albion.ACME, true
 	w.cert.Request = &albion.Request{
 		Directory: "https://ca.example.com/dir", Email: "me@example.com", Domains: []string{"chat.example.com", "192.0.2.1", "2001:db8::1"},
-		Challenge: albion.ChallengeHTTP, KeyType: albion.KeyRSA,
+		Method: albion.MethodHTTP, KeyType: albion.KeyRSA,
 	}
 	return w, &albion.Issuance{Certificate: w.cert.ARN, Order: &albion.Order{
 		Account: "a", Step: albion.StepChosen, URL: "https://ca.example.com/order/1",
@@ -53,11 +53,19 @@ func TestIssuancesThatAreNot(t *testing.T) {
 		change func(*world, *albion.Issuance)
 		field  string
 	}{
-		"http directory":      {func(w *world, _ *albion.Issuance) { w.cert.Request.Directory = "http://ca.example.com/" }, "Request.Directory"},
-		"no directory":        {func(w *world, _ *albion.Issuance) { w.cert.Request.Directory = "" }, "Request.Directory"},
-		"two addresses":       {func(w *world, _ *albion.Issuance) { w.cert.Request.Email = "a@example.com,b@example.com" }, "Request.Email"},
-		"no address":          {func(w *world, _ *albion.Issuance) { w.cert.Request.Email = "me" }, "Request.Email"},
-		"a challenge unknown": {func(w *world, _ *albion.Issuance) { w.cert.Request.Challenge = albion.ChallengeDNS }, "Request.Challenge"},
+		"http directory":   {func(w *world, _ *albion.Issuance) { w.cert.Request.Directory = "http://ca.example.com/" }, "Request.Directory"},
+		"no directory":     {func(w *world, _ *albion.Issuance) { w.cert.Request.Directory = "" }, "Request.Directory"},
+		"two addresses":    {func(w *world, _ *albion.Issuance) { w.cert.Request.Email = "a@example.com,b@example.com" }, "Request.Email"},
+		"no address":       {func(w *world, _ *albion.Issuance) { w.cert.Request.Email = "me" }, "Request.Email"},
+		"a method unknown": {func(w *world, _ *albion.Issuance) { w.cert.Request.Method = "dns-magic" }, "Request.Method"},
+		"no folder":        {func(w *world, _ *albion.Issuance) { w.cert.Request.Method = albion.MethodWebroot }, "Request.Method"},
+		"half a folder": {func(w *world, _ *albion.Issuance) {
+			w.cert.Request.Method, w.cert.Request.Argument = albion.MethodWebroot, "www"
+		}, "Request.Argument"},
+		"an address by DNS": {func(w *world, _ *albion.Issuance) { w.cert.Request.Method = albion.MethodManual }, "Request.Domains[1]"},
+		"a wildcard by HTTP": {func(w *world, _ *albion.Issuance) {
+			w.cert.Request.Domains = []string{"*.example.com"}
+		}, "Request.Domains[0]"},
 		"a key unknown":       {func(w *world, _ *albion.Issuance) { w.cert.Request.KeyType = "dsa" }, "Request.KeyType"},
 		"no name":             {func(w *world, _ *albion.Issuance) { w.cert.Request.Domains = nil }, "Request.Domains"},
 		"capital letters":     {func(w *world, _ *albion.Issuance) { w.cert.Request.Domains = []string{"Chat.example.com"} }, "Request.Domains[0]"},

@@ -46,7 +46,7 @@ func (s subject) request(cert *Certificate) {
 	if r.Roots != "" {
 		s.chain(r.Roots)
 	}
-	oneOf(s, "Request.Challenge", r.Challenge, "", ChallengeHTTP, ChallengeALPN)
+	s.method(r)
 	oneOf(s, "Request.KeyType", r.KeyType, "", KeyECDSA, KeyRSA)
 	if len(r.Profile) > 64 || !visible(r.Profile) {
 		s.wrong(CodeValidation, "Request.Profile", "a profile is at most 64 visible ASCII characters")
@@ -61,8 +61,7 @@ func (s subject) request(cert *Certificate) {
 	}
 }
 
-// requestable accepts host names (RFC 1123 §2.1), wildcards and addresses. A
-// wildcard that no challenge here can prove is refused where it is asked for.
+// requestable accepts host names (RFC 1123 §2.1), wildcards and addresses.
 func requestable(domain string) bool {
 	if ip, err := netip.ParseAddr(domain); err == nil {
 		return ip.Zone() == "" && ip.String() == domain

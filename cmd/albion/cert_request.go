@@ -28,12 +28,14 @@ func newCertRequest(g *globals) *cobra.Command {
 		Use:   "request -d NAME [-d NAME…]",
 		Short: "Request a certificate from a CA, such as Let's Encrypt",
 		Long: `Request a certificate from a CA that speaks ACME. The server that runs proves the
-names: on port 80 (http) before any redirect or rule, or on port 443 (tls-alpn).
-Each step is shown as it happens. From then on the certificate renews itself, in
-place, as long as a listener shows it.
+names, in the way that --challenge names, now and at every renewal. Each step is
+shown as it happens. From then on the certificate renews itself, in place, as long
+as a listener shows it.
 
 Names are domain names, also international ones, and IP addresses. Wildcards need
-the DNS challenge, which is not built yet.`,
+one of the DNS challenges.
+
+` + methodHelp,
 		Example: `  albion cert request -d chat.example.com --email me@example.com --accept-tos
   albion cert request -d chat.example.com -d www.example.com --challenge tls-alpn
   albion cert request -d chat.example.com --dry-run --accept-tos
@@ -44,7 +46,7 @@ the DNS challenge, which is not built yet.`,
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&o.request.Domains, "domain", "d", nil, "name or IP address to be certified; may be repeated")
 	flags.StringVar(&o.request.Name, "name", "", "what the certificate is called (default: its first domain); an existing one keeps its ARN")
-	flags.StringVar(&o.request.Challenge, "challenge", "auto", "how the names are proved: http, tls-alpn, or auto for either")
+	flags.StringVar(&o.request.Challenge, "challenge", "auto", "how the names are proved, see above")
 	flags.StringVar(&o.request.Issuer, "ca", acm.LetsEncrypt, "letsencrypt, letsencrypt-staging, or the https address of a CA's directory")
 	flags.StringVar(&o.caRoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
 	flags.StringVar(&o.request.Email, "email", "", "where the CA writes to")
@@ -54,7 +56,7 @@ the DNS challenge, which is not built yet.`,
 	flags.BoolVar(&o.dryRun, "dry-run", false, "go through all of it at the CA's staging, or at the CA itself if it has none, and throw the certificate away")
 	cmd.MarkFlagRequired("domain")
 	cmd.MarkFlagFilename("ca-root", "pem", "crt")
-	cmd.RegisterFlagCompletionFunc("challenge", cobra.FixedCompletions([]string{"auto", "http", "tls-alpn"}, cobra.ShellCompDirectiveNoFileComp))
+	completeMethods(cmd)
 	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions([]string{acm.LetsEncrypt, acm.LetsEncryptStaging}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("key", cobra.FixedCompletions([]string{"ecdsa", "rsa"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -73,6 +75,9 @@ func (g *globals) request(ctx context.Context, o requestOptions) error {
 		return err
 	}
 	var err error
+	if o.request.Challenge, err = absoluteMethod(o.request.Challenge); err != nil {
+		return fmt.Errorf("--challenge: %w", err)
+	}
 	if o.request.Roots, err = readRoot(o.caRoot); err != nil {
 		return err
 	}

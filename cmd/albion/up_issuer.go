@@ -38,6 +38,15 @@ func (g *globals) chooseIssuer(ctx context.Context, up *config.UpOptions, o issu
 	if _, err := acm.Directory(up.CA); err != nil {
 		return fmt.Errorf("--issuer: %w", err)
 	}
+	var err error
+	if up.Challenge, err = absoluteMethod(up.Challenge); err != nil {
+		return fmt.Errorf("--challenge: %w", err)
+	}
+	for _, domain := range up.Domains {
+		if err := provable(up.Challenge, domain); err != nil {
+			return err
+		}
+	}
 	if o.unasked {
 		return nil
 	}

@@ -19,7 +19,7 @@ type Fare struct {
 	Word   string // ok, pending, …
 	Reason string
 	Next   string // what happens next and when, or ""
-	Method string // how the next contents come: import, local CA, http-01 at a CA, …
+	Method string // how the next contents come: import, local CA, http at a CA, …
 }
 
 // FareOf says how a certificate is, what happens next, and how.
@@ -94,11 +94,11 @@ func moment(at, now time.Time) string {
 	return "at " + date(at)
 }
 
-// method is "http-01 at letsencrypt".
+// method is "http at letsencrypt".
 func method(r *albion.Request) string {
-	way := string(r.Challenge)
-	if way == "" {
-		way = "http-01 or tls-alpn-01"
+	way := r.Way()
+	if r.Method == albion.MethodAuto {
+		way = "http or tls-alpn"
 	}
 	ca := IssuerName(r.Directory)
 	if ca == r.Directory {

@@ -29,7 +29,7 @@ type CARequest struct {
 	Issuer    string   // letsencrypt, letsencrypt-staging, or the https URL of a directory
 	Roots     string   // PEM; who vouches for a private CA's server; "": the system's authorities
 	Email     string
-	Challenge string // http, tls-alpn, or "" for either
+	Challenge string // as albion.ParseMethod reads it; names of files are absolute
 	KeyType   string // ecdsa (or ""), or rsa
 	Profile   string
 	Again     bool // try now, even when it has failed a moment ago
@@ -125,8 +125,6 @@ func (in *CARequest) request() (*albion.Request, error) {
 	for _, domain := range domains {
 		_, address := netip.ParseAddr(domain)
 		switch {
-		case strings.HasPrefix(domain, "*."):
-			return nil, refuse("DomainName", "the wildcard %s needs the DNS challenge, which is not built yet: name the hosts one by one, or import a certificate", domain)
 		case address != nil && !strings.Contains(domain, "."):
 			return nil, refuse("DomainName", "no public CA issues for %q, which is no full domain name: use issuer local for it", domain)
 		}
@@ -138,8 +136,13 @@ func (in *CARequest) request() (*albion.Request, error) {
 	if r.Directory, err = Directory(in.Issuer); err != nil {
 		return nil, err
 	}
-	if r.Challenge, err = challenge(in.Challenge); err != nil {
+	if r.Method, r.Argument, err = albion.ParseMethod(in.Challenge); err != nil {
 		return nil, err
+	}
+	for _, domain := range domains {
+		if err := r.Method.Proves(domain); err != nil {
+			return nil, err
+		}
 	}
 	switch in.KeyType {
 	case "", string(albion.KeyECDSA):
@@ -186,16 +189,4 @@ func IssuerName(directory string) string {
 		return LetsEncryptStaging
 	}
 	return directory
-}
-
-func challenge(word string) (albion.Challenge, error) {
-	switch word {
-	case "", "auto":
-		return "", nil
-	case "http", string(albion.ChallengeHTTP):
-		return albion.ChallengeHTTP, nil
-	case "tls-alpn", string(albion.ChallengeALPN):
-		return albion.ChallengeALPN, nil
-	}
-	return "", refuse("ValidationMethod", "the challenge %q is not built: expected http or tls-alpn", printable(word))
 }

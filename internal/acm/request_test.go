@@ -30,7 +30,7 @@ func TestARequestIsPendingAndShowsSomethingMeanwhile(t *testing.T) {
 		t.Errorf("%+v", cert)
 	}
 	finish(t, d)
-	if fare := acm.FareOf(&d.State, cert, noon, true); fare.Word != acm.StatusPending || fare.Next != "obtained now" || fare.Method != "http-01 or tls-alpn-01 at letsencrypt" {
+	if fare := acm.FareOf(&d.State, cert, noon, true); fare.Word != acm.StatusPending || fare.Next != "obtained now" || fare.Method != "http or tls-alpn at letsencrypt" {
 		t.Errorf("%+v", fare)
 	}
 	again, changed := ask(t, draft(finish(t, d)), func(in *acm.CARequest) { in.Domains = []string{"Bücher.example.com", "192.0.2.1"} })
@@ -41,16 +41,18 @@ func TestARequestIsPendingAndShowsSomethingMeanwhile(t *testing.T) {
 
 func TestRequestsThatAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*acm.CARequest){
-		"needs the DNS challenge":          func(in *acm.CARequest) { in.Domains = []string{"*.example.com"} },
-		"no full domain name":              func(in *acm.CARequest) { in.Domains = []string{"localhost"} },
-		"at least one domain":              func(in *acm.CARequest) { in.Domains = nil },
-		"the CA \"nobody\" is not known":   func(in *acm.CARequest) { in.Issuer = "nobody" },
-		"made elsewhere":                   func(in *acm.CARequest) { in.Issuer = "zerossl" },
-		"the challenge \"dns-manual\"":     func(in *acm.CARequest) { in.Challenge = "dns-manual" },
-		"the key type \"both\"":            func(in *acm.CARequest) { in.KeyType = "both" },
-		"no certificate in the root":       func(in *acm.CARequest) { in.Roots = "none" },
-		"cannot be the name":               func(in *acm.CARequest) { in.Name = "a b" },
-		"the CA \"http://ca.example.com\"": func(in *acm.CARequest) { in.Issuer = "http://ca.example.com" },
+		"choose one of dns-manual, dns-delegated": func(in *acm.CARequest) { in.Domains = []string{"*.example.com"} },
+		"no full domain name":                     func(in *acm.CARequest) { in.Domains = []string{"localhost"} },
+		"at least one domain":                     func(in *acm.CARequest) { in.Domains = nil },
+		"the CA \"nobody\" is not known":          func(in *acm.CARequest) { in.Issuer = "nobody" },
+		"made elsewhere":                          func(in *acm.CARequest) { in.Issuer = "zerossl" },
+		"the challenge \"dns-magic\"":             func(in *acm.CARequest) { in.Challenge = "dns-magic" },
+		"cannot be proved by dns-manual":          func(in *acm.CARequest) { in.Challenge, in.Domains = "dns-manual", []string{"192.0.2.1"} },
+		"cannot be proved by http":                func(in *acm.CARequest) { in.Challenge, in.Domains = "http", []string{"*.example.com"} },
+		"the key type \"both\"":                   func(in *acm.CARequest) { in.KeyType = "both" },
+		"no certificate in the root":              func(in *acm.CARequest) { in.Roots = "none" },
+		"cannot be the name":                      func(in *acm.CARequest) { in.Name = "a b" },
+		"the CA \"http://ca.example.com\"":        func(in *acm.CARequest) { in.Issuer = "http://ca.example.com" },
 	} {
 		in := acm.CARequest{Name: "chat", Domains: []string{"chat.example.com"}, Issuer: acm.LetsEncrypt, Now: noon, Rand: rand.Reader}
 		change(&in)

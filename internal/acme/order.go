@@ -146,11 +146,8 @@ func (c *Client) choose(ctx context.Context, t Task) error {
 // answered.
 func (c *Client) pick(r *albion.Request, authz *acme.Authorization) (albion.Answer, error) {
 	able := []albion.Challenge{albion.ChallengeHTTP, albion.ChallengeALPN}
-	if c.cfg.Solver != nil {
-		able = append(able, albion.ChallengeDNS)
-	}
-	if r.Challenge != "" {
-		able = []albion.Challenge{r.Challenge}
+	if r.Method != albion.MethodAuto {
+		able = []albion.Challenge{r.Method.Challenge()}
 	}
 	var offered []string
 	for _, ch := range authz.Challenges {
@@ -173,7 +170,7 @@ func (c *Client) pick(r *albion.Request, authz *acme.Authorization) (albion.Answ
 		Advice: "choose another challenge", Words: "offered: " + words(strings.Join(offered, ", ")),
 	}
 	if authz.Wildcard {
-		s.Advice = "a wildcard needs the DNS challenge: name the hosts one by one instead"
+		s.Advice = "a wildcard needs a DNS challenge, such as dns-delegated; or name the hosts one by one"
 	}
 	return albion.Answer{}, s
 }

@@ -28,7 +28,7 @@ func TestSeveralNamesByHTTP(t *testing.T) {
 }
 
 func TestByALPN(t *testing.T) {
-	a := newApplicant(t, acmetest.Options{}, albion.Request{Domains: []string{"chat.example.com"}, Challenge: albion.ChallengeALPN})
+	a := newApplicant(t, acmetest.Options{}, albion.Request{Domains: []string{"chat.example.com"}, Method: albion.MethodALPN})
 	a.register()
 	if err := a.obtain(); err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func (r records) CleanUp(_ context.Context, rec acme.Record) error {
 }
 
 func TestAWildcardByDNS(t *testing.T) {
-	a := newApplicant(t, acmetest.Options{}, albion.Request{Domains: []string{"example.com", "*.example.com"}, Challenge: albion.ChallengeDNS})
+	a := newApplicant(t, acmetest.Options{}, albion.Request{Domains: []string{"example.com", "*.example.com"}, Method: albion.MethodManual})
 	a.config.Solver = records{a.ca.DNS}
 	a.register()
 	a.ca.DNS.Add("_acme-challenge.example.com", "somebody else's")

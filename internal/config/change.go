@@ -113,13 +113,13 @@ func certificateFacts(c *albion.Certificate) []fact {
 	if !c.NotAfter.IsZero() {
 		expires = c.NotAfter.UTC().Format("2006-01-02 15:04:05Z")
 	}
-	issuer, request := string(c.Issuer), albion.Request{}
+	issuer, way, request := string(c.Issuer), "", albion.Request{}
 	if c.Request != nil {
-		issuer, request = c.Request.Directory, *c.Request
+		issuer, way, request = c.Request.Directory, c.Request.Way(), *c.Request
 	}
 	return []fact{
 		origin(c.Origin), many("domains", c.Domains), one("issuer", issuer),
-		one("email", request.Email), one("challenge", string(request.Challenge)), one("key_type", string(request.KeyType)), one("profile", request.Profile),
+		one("email", request.Email), one("challenge", way), one("key_type", string(request.KeyType)), one("profile", request.Profile),
 		one("serial", c.Serial), one("expires", expires),
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/albion-lb/albion"
@@ -20,7 +21,7 @@ type Requested struct {
 	Issuer    string // letsencrypt, letsencrypt-staging, or the https URL of a directory
 	Roots     string // PEM
 	Email     string
-	Challenge string // http, tls-alpn or auto
+	Challenge string // as albion.ParseMethod reads it
 	KeyType   string // ecdsa or rsa
 	Profile   string
 }
@@ -33,7 +34,7 @@ func (c *certificate) requestFields() []field {
 	return []field{
 		{"issuer", func(n node) { c.request.issuer = n.issuer() }},
 		{"email", text(&c.request.email, "an e-mail address")},
-		{"challenge", func(n node) { c.request.challenge = n.word("auto", "http", "tls-alpn") }},
+		{"challenge", func(n node) { c.request.challenge = n.method() }},
 		{"key_type", func(n node) { c.request.keyType = n.word(string(albion.KeyECDSA), string(albion.KeyRSA)) }},
 		{"profile", text(&c.request.profile, "a profile of the CA")},
 		{"ca_root", func(n node) {
@@ -42,6 +43,25 @@ func (c *certificate) requestFields() []field {
 			}
 		}},
 	}
+}
+
+// method reads how names are proved. What it needs a file for is relative to the
+// file's folder, as every name of a file is.
+func (n node) method() string {
+	s, ok := n.text("auto, " + orList(albion.Methods()))
+	if !ok {
+		return ""
+	}
+	m, argument, err := albion.ParseMethod(s)
+	if err != nil {
+		n.bad("%s: %s", n.key, err)
+		return ""
+	}
+	if m.TakesFile() && !filepath.IsAbs(argument) {
+		argument = filepath.Join(n.r.file.dir, argument)
+	}
+	r := albion.Request{Method: m, Argument: argument}
+	return r.Way()
 }
 
 // issuer reads who issues: the local authority, a CA by name or by address.

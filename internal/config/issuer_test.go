@@ -52,8 +52,8 @@ func TestWhatOnlyACACouldBeToldIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"domains: [a.example.com], email: me@example.com":                            "email is for a CA, and the issuer is local",
 		"domains: [a.example.com], issuer: local, challenge: http":                   "challenge is for a CA, and the issuer is local",
-		"domains: [a.example.com], issuer: letsencrypt, challenge: dns-manual":       "\"dns-manual\" is not known: expected auto, http or tls-alpn",
-		"domains: [a.example.com], issuer: letsencrypt, challenge: webroot":          "\"webroot\" is not known",
+		"domains: [a.example.com], issuer: letsencrypt, challenge: dns-magic":        "the challenge \"dns-magic\" is not known: expected auto, http, tls-alpn, webroot=DIR",
+		"domains: [a.example.com], issuer: letsencrypt, challenge: webroot":          "needs the folder that the web server shows: write webroot=DIR",
 		"domains: [a.example.com], issuer: http://ca.example.com/dir":                "is not an https address",
 		"domains: [a.example.com], issuer: zerossl":                                  "\"zerossl\" is not known: expected local, letsencrypt or letsencrypt-staging",
 		"certificate: a.pem, email: me@example.com":                                  "email belongs to domains",
