@@ -96,7 +96,7 @@ var guests = map[string]guest{
 	"github.com/letsencrypt/pebble/v2": {
 		[]string{"internal/acme/acmetest"}, "the CA that Let's Encrypt tests clients with; for tests, never in the program. MPL-2.0."},
 	"golang.org/x/net": {
-		[]string{"internal/acm", "internal/wire/h2"}, "international domain names (idna), HTTP/2 frames and HPACK: the Go project's."},
+		[]string{"internal/acm", "internal/wire/h2", "bench"}, "international domain names (idna), HTTP/2 frames and HPACK: the Go project's."},
 }
 
 // TestLayers holds every import of the program against the table.

@@ -30,10 +30,18 @@ type dialer struct {
 	deadline time.Time
 }
 
+// protocol is what a job speaks over TLS, as ALPN has it.
+func (d *dialer) protocol() string {
+	if d.job.Streams > 0 {
+		return "h2"
+	}
+	return "http/1.1"
+}
+
 var errAnswer = errors.New("bench: not the answer that was expected")
 
 // dial opens connection number i, for the server called name. All balancers are
-// met on the same terms: TLS 1.3, X25519, AES-128-GCM, HTTP/1.1.
+// met on the same terms: TLS 1.3, X25519, AES-128-GCM, one protocol.
 func (d *dialer) dial(ctx context.Context, i int, name string, sessions tls.ClientSessionCache) (*client, error) {
 	// Many source addresses: one has some 28,000 ports, and a closed connection
 	// keeps its port for a while.
@@ -47,7 +55,7 @@ func (d *dialer) dial(ctx context.Context, i int, name string, sessions tls.Clie
 		return &client{conn: raw, r: bufio.NewReaderSize(raw, readSize)}, nil
 	}
 	conn := tls.Client(raw, &tls.Config{
-		RootCAs: d.roots, ServerName: name, NextProtos: []string{"http/1.1"}, ClientSessionCache: sessions,
+		RootCAs: d.roots, ServerName: name, NextProtos: []string{d.protocol()}, ClientSessionCache: sessions,
 		MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519},
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -55,6 +63,10 @@ func (d *dialer) dial(ctx context.Context, i int, name string, sessions tls.Clie
 		return nil, err
 	}
 	state := conn.ConnectionState()
+	if got := state.NegotiatedProtocol; got != d.protocol() && (got != "" || d.job.Streams > 0) {
+		raw.Close()
+		return nil, fmt.Errorf("bench: %q was agreed on, and not %s", got, d.protocol())
+	}
 	if state.CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
 		raw.Close()
 		return nil, fmt.Errorf("bench: %s is not the cipher suite of this comparison", tls.CipherSuiteName(state.CipherSuite))

@@ -20,6 +20,7 @@ type job struct {
 	Upload  int64    // bytes that each request posts; 0: GET
 	Answer  int64    // bytes that each answer must have; -1: as many as it says
 	Clients int      // connections at a time
+	Streams int      // requests at a time on each, over HTTP/2; 0: HTTP/1.1
 	Warm    time.Duration
 	Measure time.Duration
 	Limit   int     // operations of one client at most; 0: as many as fit into Measure

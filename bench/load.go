@@ -27,6 +27,7 @@ type worker struct {
 	index    int
 	turn     int
 	c        *client
+	m        *multi // instead of c, over HTTP/2
 	sessions tls.ClientSessionCache
 	requests []request // prepared, one for each path and name in turn
 	seen     histogram
@@ -71,6 +72,9 @@ func (l *load) close() {
 		if w.c != nil {
 			w.c.close()
 		}
+		if w.m != nil {
+			w.m.conn.Close()
+		}
 	}
 }
 
@@ -107,6 +111,9 @@ func (l *load) prepare() error {
 	}
 	until := time.Now().Add(l.job.Warm)
 	return l.each(len(l.workers), func(w *worker) error {
+		if l.job.Streams > 0 {
+			return w.streams(time.Time{}, until, 0)
+		}
 		if l.job.Kind == "handshake" {
 			w.once(time.Now()) // an operation at least, for a session to resume
 		}
@@ -155,10 +162,17 @@ func (l *load) sum(elapsed time.Duration) *result {
 	return r
 }
 
+// limitTime is how long operations that are counted may take.
+const limitTime = 2 * time.Minute
+
 // work is the measured part of one worker.
 func (w *worker) work(started time.Time) error {
 	j := w.load.job
 	switch {
+	case j.Streams > 0 && j.Limit > 0:
+		return w.streams(started, started.Add(limitTime), j.Limit)
+	case j.Streams > 0:
+		return w.streams(started, started.Add(j.Measure), 0)
 	case j.Kind == "hold":
 		began := time.Now()
 		if err := w.connect(); err != nil {
@@ -169,7 +183,7 @@ func (w *worker) work(started time.Time) error {
 	case j.Kind == "paced":
 		w.paced(started)
 	case j.Limit > 0:
-		w.until(started.Add(2*time.Minute), j.Limit)
+		w.until(started.Add(limitTime), j.Limit)
 	default:
 		w.until(started.Add(j.Measure), 0)
 	}
@@ -265,6 +279,11 @@ func (w *worker) shake() error {
 // connect opens the worker's connection, and its WebSocket when it needs one.
 func (w *worker) connect() error {
 	l := w.load
+	if l.job.Streams > 0 {
+		m, err := l.dialer.dialMulti(l.ctx, w.index, l.job.Names[0])
+		w.m = m
+		return err
+	}
 	c, err := l.dialer.dial(l.ctx, w.index, l.job.Names[0], nil)
 	if err != nil {
 		return err

@@ -212,7 +212,7 @@ func (o *options) runner(dir string, peers []*peer) (*runner, error) {
 	if need := 2*o.keep.Tunnels + 2000; files < need {
 		return nil, fmt.Errorf("bench: a process may open %d files, and needs %d: ulimit -n", files, need)
 	}
-	r := &runner{plan: o.keep, peers: peers, dir: dir, files: min(files, 1<<16), cores: runtime.NumCPU(), out: os.Stderr, failed: map[string]bool{}}
+	r := &runner{plan: o.keep, peers: peers, dir: dir, files: min(files, 1<<16), cores: runtime.NumCPU(), out: os.Stderr, failed: map[string]bool{}, best: map[string][]float64{}}
 	if r.issuer, err = newIssuer(); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,10 +35,10 @@ type runner struct {
 	issuer *issuer
 	main   certificate
 	many   []certificate
-	out    io.Writer // progress
-	store  string    // Albion's data folder that holds many, once there is one
-	made   int       // folders of instances
-	best   []float64 // requests per second of Albion in "https-64"
+	out    io.Writer            // progress
+	store  string               // Albion's data folder that holds many, once there is one
+	made   int                  // folders of instances
+	best   map[string][]float64 // requests per second of Albion, by work
 
 	repeated int             // rounds that failed once
 	failed   map[string]bool // by work and peer: what is not tried any more
@@ -102,19 +101,19 @@ func (r *runner) turn(ctx context.Context, w *work, p *peer, into map[string][]s
 	into[p.Name] = append(into[p.Name], s)
 	fmt.Fprintf(r.out, "%-14s %-8s %9.2f %-7s %8.0f/s  p99 %7.2f ms  %6.0f MiB  %d failed\n",
 		w.ID, p.Name, s.Value, w.Metric, s.Rate, s.P99, s.Memory, s.Failed)
-	if w.ID == "https-64" && p == r.peers[0] {
-		r.best = append(r.best, s.Rate)
+	if p == r.peers[0] {
+		r.best[w.ID] = append(r.best[w.ID], s.Rate)
 	}
 	return nil
 }
 
 // prepare makes what a work needs and no other does.
 func (r *runner) prepare(ctx context.Context, w *work) error {
-	if w.Half {
-		if len(r.best) == 0 {
-			return errors.New("bench: the paced work needs https-64 before it")
+	if w.Half != "" {
+		if len(r.best[w.Half]) == 0 {
+			return fmt.Errorf("bench: %s needs %s before it", w.ID, w.Half)
 		}
-		w.job.Rate = median(r.best) / 2
+		w.job.Rate = median(r.best[w.Half]) / 2
 	}
 	if !w.Many {
 		return nil

@@ -27,7 +27,7 @@ type work struct {
 	Many   bool    // many certificates
 	Once   bool    // one round only: making it ready takes minutes
 	Change bool    // the configuration changes meanwhile
-	Half   bool    // at half of what Albion can do in the work "https-64"
+	Half   string  // at half of what Albion can do in the work of that name
 	job    job
 }
 
@@ -69,7 +69,8 @@ const caddyGoal = 0.35
 
 // works are all of them, in the order of the table.
 func works(p plan) []work {
-	all := append(smallWorks(), bodyWorks(p)...)
+	all := append(smallWorks(), multiWorks()...)
+	all = append(all, bodyWorks(p)...)
 	all = append(all, connectionWorks(p)...)
 	all = append(all, sizeWorks(p)...)
 	for i := range all {
@@ -102,7 +103,28 @@ func smallWorks() []work {
 		{ID: "http-64", Title: "HTTP/1.1, small answers, 64 clients", Metric: perOperation, Goal: .85, job: plain(64)},
 		{ID: "http-1000", Title: "HTTP/1.1, small answers, 1,000 clients", Metric: perOperation, Goal: .85, job: plain(1000)},
 		{ID: "http-64-log", Title: "HTTP/1.1, small answers, 64 clients, access log on", Metric: perOperation, Log: true, job: plain(64)},
-		{ID: "paced", Title: "p99 of HTTPS/1.1 small answers at half of Albion's own maximum", Metric: tail, Goal: 1, Half: true, job: paced},
+		{ID: "paced", Title: "p99 of HTTPS/1.1 small answers at half of Albion's own maximum", Metric: tail, Goal: 1, Half: "https-64", job: paced},
+	}
+}
+
+// multiWorks are those over HTTP/2. The ones with a single stream compare with
+// the same numbers of clients over HTTP/1.1.
+func multiWorks() []work {
+	multi := func(clients, streams int) job {
+		return job{Kind: "request", TLS: true, Clients: clients, Streams: streams}
+	}
+	paced := multi(32, 4)
+	paced.Kind = "paced"
+	down := multi(16, 1)
+	down.Answer, down.Paths = mib, []string{fmt.Sprintf("/bytes/%d", mib)}
+	return []work{
+		{ID: "h2-1", Title: "HTTP/2, small answers, 1 client", Metric: perOperation, job: multi(1, 1)},
+		{ID: "h2-64", Title: "HTTP/2, small answers, 64 clients", Metric: perOperation, job: multi(64, 1)},
+		{ID: "h2-1000", Title: "HTTP/2, small answers, 1,000 clients", Metric: perOperation, job: multi(1000, 1)},
+		{ID: "h2-32x4", Title: "HTTP/2, small answers, 32 clients with 4 streams each", Metric: perOperation, Goal: .85, job: multi(32, 4)},
+		{ID: "h2-32x4-log", Title: "HTTP/2, small answers, 32 clients with 4 streams each, access log on", Metric: perOperation, Log: true, job: multi(32, 4)},
+		{ID: "h2-paced", Title: "p99 of HTTP/2 small answers, 32 clients with 4 streams each, at half of Albion's own maximum", Metric: tail, Goal: 1, Half: "h2-32x4", job: paced},
+		{ID: "h2-mib-down", Title: "HTTP/2, answers of 1 MiB, 16 clients", Metric: perOperation, job: down},
 	}
 }
 
