@@ -20,26 +20,11 @@ import (
 type Config struct {
 	Directory string        // URL of the CA's directory
 	Roots     string        // PEM of the authorities that vouch for the CA's server; "": the system's
-	Solver    Solver        // presents TXT records; nil: there is nobody to
+	Solver    Solver        // presents what our own listeners do not answer; nil: they answer all
 	Chain     string        // common name of the issuer whose chain is preferred; "": the CA's choice
 	Poll      time.Duration // between questions, when the CA does not say; 0: 2 s
 	Now       func() time.Time
 	UserAgent string
-}
-
-// Solver presents and removes TXT records.
-type Solver interface {
-	// Present returns once every authoritative server has the record. It may block
-	// until ctx ends. Presenting a record twice is no mistake.
-	Present(ctx context.Context, r Record) error
-	// CleanUp removes exactly this record and no other at the same name.
-	CleanUp(ctx context.Context, r Record) error
-}
-
-// Record is one TXT record.
-type Record struct {
-	Name  string // full, without a dot at the end: _acme-challenge.example.com
-	Value string
 }
 
 // Client asks one CA. It is meant for one attempt: what it has learnt of the CA,

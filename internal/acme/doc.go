@@ -14,6 +14,6 @@
 // what to do next, and the CA's own words.
 //
 // It decides nothing: when to order, when to try again and which CA to ask is
-// for its caller (package acm), and so is answering the challenges, except for
-// TXT records, which a Solver presents.
+// for its caller (package acm), and so is answering the challenges: our listeners
+// do, or a Solver presents what they cannot.
 package acme

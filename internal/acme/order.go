@@ -155,7 +155,7 @@ func (c *Client) pick(r *albion.Request, authz *acme.Authorization) (albion.Answ
 	}
 	for _, kind := range able {
 		i := slices.Index(offered, string(kind))
-		if i < 0 || kind == albion.ChallengeDNS && c.cfg.Solver == nil {
+		if i < 0 {
 			continue
 		}
 		ch := authz.Challenges[i]
@@ -178,18 +178,8 @@ func (c *Client) pick(r *albion.Request, authz *acme.Authorization) (albion.Answ
 // ask tells the CA that it may look (RFC 8555 §7.5.1). A challenge that it has
 // begun on already is left alone: asking twice is an error to some CAs.
 func (c *Client) ask(ctx context.Context, t Task) error {
-	for _, a := range t.Order.Answers {
-		if a.Challenge == albion.ChallengeDNS {
-			if c.cfg.Solver == nil {
-				return gone("there is nobody to present TXT records any more")
-			}
-			if err := c.cfg.Solver.Present(ctx, record(a)); err != nil {
-				return &albion.Setback{
-					Kind: albion.SetbackName, Sentence: "the TXT record that proves " + words(a.Domain) + " could not be presented",
-					Advice: "it is tried again", Words: words(err.Error()),
-				}
-			}
-		}
+	if err := c.present(ctx, t); err != nil {
+		return err
 	}
 	for _, a := range t.Order.Answers {
 		authz, err := c.ca.GetAuthorization(ctx, t.account(), a.Authorization)
@@ -206,6 +196,22 @@ func (c *Client) ask(ctx context.Context, t Task) error {
 	}
 	t.Order.Step = albion.StepAsked
 	return nil
+}
+
+// present makes what proves the names be where the CA looks.
+func (c *Client) present(ctx context.Context, t Task) error {
+	if c.cfg.Solver == nil || len(t.Order.Answers) == 0 {
+		return nil
+	}
+	err := c.cfg.Solver.Present(ctx, presentations(t.Order.Answers))
+	var s *albion.Setback
+	if err == nil || errors.As(err, &s) {
+		return err
+	}
+	return &albion.Setback{
+		Kind: albion.SetbackName, Sentence: "what proves " + words(strings.Join(t.Request.Domains, ", ")) + " could not be presented by " + words(t.Request.Way()),
+		Advice: "it is tried again by itself", Words: words(err.Error()),
+	}
 }
 
 // conflict: the challenge is being looked at already.
@@ -364,20 +370,12 @@ func (c *Client) Abandon(ctx context.Context, t Task) error {
 	return err
 }
 
-// CleanUp removes the TXT records of an order.
-func (c *Client) CleanUp(ctx context.Context, o *albion.Order) (err error) {
-	for _, a := range o.Answers {
-		if a.Challenge == albion.ChallengeDNS && c.cfg.Solver != nil {
-			err = errors.Join(err, c.cfg.Solver.CleanUp(ctx, record(a)))
-		}
+// CleanUp removes what was presented for an order.
+func (c *Client) CleanUp(ctx context.Context, o *albion.Order) error {
+	if c.cfg.Solver == nil || len(o.Answers) == 0 {
+		return nil
 	}
-	return err
-}
-
-// record is the TXT record that proves a name (RFC 8555 §8.4).
-func record(a albion.Answer) Record {
-	ch := acme.Challenge{KeyAuthorization: a.Proof, Identifier: acme.Identifier{Type: "dns", Value: a.Domain}}
-	return Record{Name: ch.DNS01TXTRecordName(), Value: ch.DNS01KeyAuthorization()}
+	return c.cfg.Solver.CleanUp(ctx, presentations(o.Answers))
 }
 
 func identifiers(domains []string) []acme.Identifier {

@@ -39,13 +39,17 @@ func TestByALPN(t *testing.T) {
 // records is a Solver that a DNS of the test's serves.
 type records struct{ dns *acmetest.DNS }
 
-func (r records) Present(_ context.Context, rec acme.Record) error {
-	r.dns.Add(rec.Name, rec.Value)
+func (r records) Present(_ context.Context, all []acme.Presentation) error {
+	for _, p := range all {
+		r.dns.Add(p.Name, p.Value)
+	}
 	return nil
 }
 
-func (r records) CleanUp(_ context.Context, rec acme.Record) error {
-	r.dns.Remove(rec.Name, rec.Value)
+func (r records) CleanUp(_ context.Context, all []acme.Presentation) error {
+	for _, p := range all {
+		r.dns.Remove(p.Name, p.Value)
+	}
 	return nil
 }
 
