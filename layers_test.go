@@ -38,15 +38,19 @@ var layers = map[string][]string{
 	},
 
 	// The control plane: changes the State.
-	"internal/store":  {},
-	"internal/acm":    {"internal/acme"},
-	"internal/acme":   {},
-	"internal/config": {},
-	"internal/dns":    {},
-	"internal/admin":  {"internal/acm", "internal/config", "internal/dns"},
+	"internal/store":   {},
+	"internal/acm":     {"internal/acme"},
+	"internal/acme":    {},
+	"internal/config":  {},
+	"internal/dns":     {},
+	"internal/resolve": {},
+	"internal/admin":   {"internal/acm", "internal/config", "internal/dns"},
 
 	// A certificate authority for tests.
 	"internal/acme/acmetest": {},
+
+	// Name servers for tests.
+	"internal/resolve/resolvetest": {},
 
 	// What others may use without the rest.
 	"sockjs":                {},
@@ -80,7 +84,7 @@ var guests = map[string]guest{
 	"go.etcd.io/bbolt": {
 		[]string{"internal/store"}, "etcd's own engine in one file: transactions, fsync, no server. MIT, kept by the etcd project."},
 	"github.com/miekg/dns": {
-		[]string{"internal/dns", "internal/acme/acmetest"}, "messages, records and zone files of DNS, and what a CA for tests asks: what CoreDNS is made of. BSD-3-Clause, released every few months; its successor moved away from version 1's interface and is not final."},
+		[]string{"internal/dns", "internal/resolve", "internal/resolve/resolvetest", "internal/acme/acmetest"}, "messages, records and zone files of DNS: for the server, for what asks others, and for what a CA for tests asks: what CoreDNS is made of. BSD-3-Clause, released every few months; its successor moved away from version 1's interface and is not final."},
 	"github.com/spf13/cobra": {
 		[]string{"cmd/albion"}, "the conventions of a command line: help, completion. Apache-2.0."},
 	"github.com/goccy/go-yaml": {
@@ -95,6 +99,8 @@ var guests = map[string]guest{
 		[]string{"internal/acme"}, "the plumbing of RFC 8555: nonces, signatures, documents. Apache-2.0."},
 	"github.com/letsencrypt/pebble/v2": {
 		[]string{"internal/acme/acmetest"}, "the CA that Let's Encrypt tests clients with; for tests, never in the program. MPL-2.0."},
+	"golang.org/x/sys": {
+		[]string{"internal/resolve"}, "which name servers Windows uses: the Go project's."},
 	"golang.org/x/net": {
 		[]string{"internal/acm", "internal/wire/h2", "bench"}, "international domain names (idna), HTTP/2 frames and HPACK: the Go project's."},
 }
