@@ -125,7 +125,8 @@ type Answer struct {
 	Authorization string // URL
 	URL           string // of the challenge
 	Token         string
-	Proof         string // the key authorization (RFC 8555 §8.1)
+	Proof         string    // the key authorization (RFC 8555 §8.1)
+	Expires       time.Time // when the CA stops waiting; zero: it does not say
 }
 
 // Setback is why a step with a CA failed.
@@ -161,8 +162,10 @@ func (s *Setback) Error() string {
 	return text
 }
 
-// DeleteCertificate deletes a certificate and all that belongs to it.
+// DeleteCertificate deletes a certificate and all that belongs to it, except for
+// what an order of it left in the world.
 func DeleteCertificate(d *Draft, arn ARN) {
+	EndOrder(d, arn)
 	Delete[*Certificate](d, string(arn))
 	Delete[*Key](d, string(arn))
 	Delete[*Issuance](d, string(arn))

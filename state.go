@@ -22,6 +22,7 @@ const (
 	KindAuthority     Kind = "authority"
 	KindRegistration  Kind = "registration"
 	KindIssuance      Kind = "issuance"
+	KindLeftover      Kind = "leftover"
 	KindHostedZone    Kind = "hosted-zone"
 	KindRecordSet     Kind = "record-set"
 	KindNameService   Kind = "name-service"
@@ -31,7 +32,7 @@ const (
 // Kinds lists every kind, referred-to kinds before those that refer to them.
 func Kinds() []Kind {
 	return []Kind{
-		KindKey, KindAuthority, KindRegistration, KindCertificate, KindIssuance, KindSecurityGroup,
+		KindKey, KindAuthority, KindRegistration, KindCertificate, KindIssuance, KindLeftover, KindSecurityGroup,
 		KindTargetGroup, KindLoadBalancer, KindListener, KindRule,
 		KindNameService, KindHostedZone, KindRecordSet,
 	}
@@ -51,6 +52,7 @@ type State struct {
 	Authorities    Table[*Authority]
 	Registrations  Table[*Registration]
 	Issuances      Table[*Issuance]
+	Leftovers      Table[*Leftover]
 	HostedZones    Table[*HostedZone]
 	RecordSets     Table[*RecordSet]
 	NameServices   Table[*NameService]
@@ -188,6 +190,8 @@ func (s *State) Encode(c Change) (data []byte, ok bool, err error) {
 		return encode(s.Registrations, c.ID)
 	case KindIssuance:
 		return encode(s.Issuances, c.ID)
+	case KindLeftover:
+		return encode(s.Leftovers, c.ID)
 	case KindHostedZone:
 		return encode(s.HostedZones, c.ID)
 	case KindRecordSet:
@@ -225,6 +229,8 @@ func (d *Draft) Decode(c Change, data []byte) error {
 		return decode(d, data, new(Registration))
 	case KindIssuance:
 		return decode(d, data, new(Issuance))
+	case KindLeftover:
+		return decode(d, data, new(Leftover))
 	case KindHostedZone:
 		return decode(d, data, new(HostedZone))
 	case KindRecordSet:

@@ -56,6 +56,8 @@ func everything(t *rapid.T) (albion.Change, func(*albion.Draft)) {
 			albion.Put(d, &albion.Authority{Name: id, Chain: name})
 		case albion.KindRegistration:
 			albion.Put(d, &albion.Registration{ID: id, Email: name, URL: name, Blocked: at})
+		case albion.KindLeftover:
+			albion.Put(d, &albion.Leftover{ID: id, Request: &albion.Request{Method: albion.MethodExec, Argument: name}, Answers: []albion.Answer{{Domain: name, Expires: at}}, Next: at})
 		case albion.KindIssuance:
 			albion.Put(d, &albion.Issuance{Certificate: arn, Failures: int(port), Steps: words, Begun: []time.Time{at},
 				Window: albion.Window{Start: at, Explanation: name}, Last: &albion.Setback{Kind: albion.SetbackName, Words: name, Until: at},
@@ -114,7 +116,7 @@ func sameTables(a, b *albion.State) bool {
 	return reflect.DeepEqual(a.LoadBalancers, b.LoadBalancers) && reflect.DeepEqual(a.Listeners, b.Listeners) &&
 		reflect.DeepEqual(a.Rules, b.Rules) && reflect.DeepEqual(a.TargetGroups, b.TargetGroups) &&
 		reflect.DeepEqual(a.Certificates, b.Certificates) && reflect.DeepEqual(a.SecurityGroups, b.SecurityGroups) &&
-		reflect.DeepEqual(a.Registrations, b.Registrations) && reflect.DeepEqual(a.Issuances, b.Issuances) &&
+		reflect.DeepEqual(a.Registrations, b.Registrations) && reflect.DeepEqual(a.Issuances, b.Issuances) && reflect.DeepEqual(a.Leftovers, b.Leftovers) &&
 		reflect.DeepEqual(a.HostedZones, b.HostedZones) && reflect.DeepEqual(a.RecordSets, b.RecordSets) &&
 		reflect.DeepEqual(a.NameServices, b.NameServices) &&
 		reflect.DeepEqual(a.Authorities, b.Authorities) && reflect.DeepEqual(a.Keys, b.Keys)

@@ -55,6 +55,7 @@ func Validate(s *State) error {
 	c.checkRegistrations(sorted(s.Registrations))
 	c.checkCertificates(sorted(s.Certificates))
 	c.checkIssuances(sorted(s.Issuances))
+	c.checkLeftovers(sorted(s.Leftovers))
 	c.checkSecurityGroups(sorted(s.SecurityGroups))
 	c.checkTargetGroups(sorted(s.TargetGroups))
 	c.checkLoadBalancers(sorted(s.LoadBalancers))

@@ -47,6 +47,7 @@ func (s subject) request(cert *Certificate) {
 		s.chain(r.Roots)
 	}
 	s.method(r)
+	s.delegated(r)
 	oneOf(s, "Request.KeyType", r.KeyType, "", KeyECDSA, KeyRSA)
 	if len(r.Profile) > 64 || !visible(r.Profile) {
 		s.wrong(CodeValidation, "Request.Profile", "a profile is at most 64 visible ASCII characters")
@@ -127,17 +128,21 @@ func (s subject) order(certificate ARN, o *Order) {
 	if len(o.Authorizations) > MaxNamesPerRequest || len(o.Answers) > MaxNamesPerRequest {
 		s.wrong(CodeValidation, "Order.Authorizations", "the CA asks for more than %d proofs", MaxNamesPerRequest)
 	}
-	for i, a := range o.Answers {
-		// RFC 8555 §8.1: tokens are base64url. They become part of a path that is
-		// answered before any rule.
-		if a.Token == "" || len(a.Token) > 512 || strings.Trim(a.Token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || len(a.Proof) > 1024 || !visible(a.Proof) {
-			s.wrong(CodeValidation, index("Order.Answers", i), "the CA's token is none")
-		}
-	}
+	s.answers("Order.Answers", o.Answers)
 	if o.Step != StepBegun {
 		s.httpsURL("Order.URL", o.URL)
 	}
 	if o.Chain != "" {
 		s.chain(o.Chain)
+	}
+}
+
+func (s subject) answers(field string, answers []Answer) {
+	for i, a := range answers {
+		// RFC 8555 §8.1: tokens are base64url. They become part of a path that is
+		// answered before any rule.
+		if a.Token == "" || len(a.Token) > 512 || strings.Trim(a.Token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || len(a.Proof) > 1024 || !visible(a.Proof) {
+			s.wrong(CodeValidation, index(field, i), "the CA's token is none")
+		}
 	}
 }

@@ -161,7 +161,7 @@ func (c *Client) pick(r *albion.Request, authz *acme.Authorization) (albion.Answ
 		ch := authz.Challenges[i]
 		return albion.Answer{
 			Domain: authz.Identifier.Value, Challenge: kind, Authorization: authz.Location, URL: ch.URL,
-			Token: ch.Token, Proof: ch.KeyAuthorization,
+			Token: ch.Token, Proof: ch.KeyAuthorization, Expires: authz.Expires,
 		}, nil
 	}
 	name := authz.IdentifierValue()

@@ -15,13 +15,14 @@ import (
 
 // source is what a zone was compiled from: while it is the same, so is the zone.
 type source struct {
-	zone  *albion.HostedZone
-	sets  []*albion.RecordSet
-	reach []netip.Addr // of each alias in turn, and of the name server
+	zone   *albion.HostedZone
+	sets   []*albion.RecordSet
+	proofs []albion.Proof
+	reach  []netip.Addr // of each alias in turn, and of the name server
 }
 
 func (s *source) equal(other *source) bool {
-	return s.zone == other.zone && slices.Equal(s.sets, other.sets) && slices.Equal(s.reach, other.reach)
+	return s.zone == other.zone && slices.Equal(s.sets, other.sets) && slices.Equal(s.proofs, other.proofs) && slices.Equal(s.reach, other.reach)
 }
 
 // compile makes the table of a State. own is where clients reach this machine.
@@ -35,9 +36,13 @@ func compile(s *albion.State, own []netip.Addr, before *table) (*table, error) {
 	for r := range s.RecordSets.All() {
 		sets[r.Zone] = append(sets[r.Zone], r)
 	}
+	proofs := map[string][]albion.Proof{}
+	for _, p := range s.Proofs() {
+		proofs[p.Zone] = append(proofs[p.Zone], p)
+	}
 	t := &table{zones: map[string]*zone{}, down: before.down}
 	for hosted := range s.HostedZones.All() {
-		from := source{zone: hosted, sets: sets[hosted.ID], reach: slices.Clone(own)}
+		from := source{zone: hosted, sets: sets[hosted.ID], proofs: proofs[hosted.ID], reach: slices.Clone(own)}
 		for _, r := range from.sets {
 			if r.Alias != nil {
 				from.reach = append(from.reach, reach(s, r.Alias.LoadBalancer, own)...)
@@ -99,6 +104,7 @@ func compileZone(s *albion.State, from source, own []netip.Addr, before *zone) (
 		}
 		z.add(r.Name, dns.StringToType[string(r.Type)], c)
 	}
+	z.prove(from.proofs)
 	if err := z.finish(own); err != nil {
 		return nil, err
 	}
