@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,7 +35,9 @@ type multi struct {
 	status  string // of the field section that is being decoded
 	section *call  // which it belongs to
 	unsaid  uint32 // bytes received that no WINDOW_UPDATE has told
-	leaving bool   // the server wants no more requests on this connection
+
+	leaving  bool // the server wants no more requests on this connection
+	unserved []call
 }
 
 // call is a request under way.
@@ -152,9 +155,20 @@ func (m *multi) read(answer int64) (ended *call, err error) {
 		if f.ErrCode != http2.ErrCodeNo {
 			return nil, fmt.Errorf("%w: GOAWAY: %v %q", errAnswer, f.ErrCode, f.DebugData())
 		}
-		m.leaving = true
+		m.leave(f.LastStreamID)
 	}
 	return nil, nil
+}
+
+// leave sets requests aside that the server will not answer (RFC 9113 §6.8).
+func (m *multi) leave(last uint32) {
+	m.leaving = true
+	m.open = slices.DeleteFunc(m.open, func(c call) bool {
+		if c.id > last {
+			m.unserved = append(m.unserved, c)
+		}
+		return c.id > last
+	})
 }
 
 func (m *multi) find(id uint32) *call {
@@ -238,7 +252,7 @@ func (w *worker) streams(started, end time.Time, limit int) error {
 			more = limit == 0 || begun < limit
 		}
 		if len(w.m.open) == 0 {
-			if !more {
+			if !more && len(w.m.unserved) == 0 {
 				return nil
 			}
 			if w.m.leaving {
@@ -297,8 +311,18 @@ func (w *worker) await(pace *schedule, end time.Time, more bool) error {
 	return err
 }
 
-// again replaces a connection that the balancer wants to see no more of.
+// again replaces a connection that the balancer wants to see no more of, and
+// repeats what it left unanswered.
 func (w *worker) again() error {
+	unserved := w.m.unserved
 	w.m.conn.Close()
-	return w.connect()
+	if err := w.connect(); err != nil {
+		return err
+	}
+	for _, c := range unserved {
+		if err := w.m.start(w.load.job.Names[0], c.path, c.from); err != nil {
+			return err
+		}
+	}
+	return nil
 }
