@@ -243,13 +243,13 @@ func (w *worker) streams(started, end time.Time, limit int) error {
 	}
 	for begun := 0; ; {
 		now := time.Now()
-		more := now.Before(end) && (limit == 0 || begun < limit)
+		more := pace.more(now, end) && (limit == 0 || begun < limit)
 		for more && !w.m.leaving && len(w.m.open) < j.Streams && !pace.due.After(now) {
 			if err := w.m.start(j.Names[0], j.Paths[(w.index+begun*61)%len(j.Paths)], pace.from(now)); err != nil {
 				return err
 			}
 			begun++
-			more = limit == 0 || begun < limit
+			more = pace.more(now, end) && (limit == 0 || begun < limit)
 		}
 		if len(w.m.open) == 0 {
 			if !more && len(w.m.unserved) == 0 {
@@ -262,10 +262,19 @@ func (w *worker) streams(started, end time.Time, limit int) error {
 				continue
 			}
 		}
-		if err := w.await(&pace, end, more); err != nil {
+		if err := w.await(&pace, more); err != nil {
 			return err
 		}
 	}
+}
+
+// more says whether another request is to begin. One that was due before the end
+// is, however late.
+func (s *schedule) more(now, end time.Time) bool {
+	if s.every > 0 {
+		return s.due.Before(end)
+	}
+	return now.Before(end)
 }
 
 // schedule is when requests of a fixed rate are due. The zero schedule is always
@@ -292,13 +301,11 @@ func (s *schedule) from(now time.Time) time.Time {
 }
 
 // await takes one frame, or returns when the next request is due.
-func (w *worker) await(pace *schedule, end time.Time, more bool) error {
+func (w *worker) await(pace *schedule, more bool) error {
 	j, m := w.load.job, w.m
 	var until time.Time
 	if more && pace.every > 0 && !m.leaving && len(m.open) < j.Streams {
-		if until = pace.due; until.After(end) {
-			until = end
-		}
+		until = pace.due
 	}
 	late, err := m.wait(until, w.load.dialer.deadline)
 	if pace.idle = late; err != nil || late {

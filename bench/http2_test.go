@@ -46,7 +46,7 @@ func TestMultiplexedJobs(t *testing.T) {
 		"small": func(*job) {},
 		"one":   func(j *job) { j.Clients, j.Streams = 1, 1 },
 		"warm":  func(j *job) { j.Warm = 20 * time.Millisecond },
-		"large": func(j *job) { j.Paths, j.Answer, j.Limit = []string{"/bytes/3000001"}, 3_000_001, 10 },
+		"large": func(j *job) { j.Paths, j.Answer, j.Limit = []string{"/bytes/3000001"}, 3_000_001, 3 },
 		// Content of the whole connection outgrows its window.
 		"many": func(j *job) { j.Paths, j.Answer, j.Clients, j.Limit = []string{"/bytes/1000000"}, 1_000_000, 1, 40 },
 	} {
