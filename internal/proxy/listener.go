@@ -56,12 +56,15 @@ type TLS struct {
 type Shared struct {
 	buffers *buffers
 	http2   *h2.Shared
+	streams sync.Pool // of *conn, each for a request over HTTP/2
 	log     *slog.Logger
 }
 
 // NewShared makes the common part.
 func NewShared(log *slog.Logger) *Shared {
-	return &Shared{buffers: newBuffers(), http2: h2.NewShared(), log: log}
+	s := &Shared{buffers: newBuffers(), http2: h2.NewShared(), log: log}
+	s.streams.New = func() any { return &conn{} }
+	return s
 }
 
 // Listener serves the connections of one listener. It outlives the changes of

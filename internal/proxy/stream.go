@@ -70,21 +70,25 @@ func (m *multiplexed) begin(c *conn) {
 	m.streams[c] = struct{}{}
 }
 
-func (m *multiplexed) end(c *conn) {
+// forget ends what is left of a request and lets another one use its memory.
+func (m *multiplexed) forget(c *conn) {
+	c.close()
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	delete(m.streams, c)
+	m.mu.Unlock()
+	c.up.Store(nil)
+	c.Conn, c.stream, c.timer, c.req, c.client = nil, nil, deadlines{}, wire.Request{}, Client{}
+	c.x = exchange{location: c.x.location[:0], f: forward{res: wire.Response{Fields: c.x.f.res.Fields[:0]}}}
+	m.listener.shared.streams.Put(c)
 }
 
 // exchange answers one request.
 func (m *multiplexed) exchange(s *h2.Stream) {
-	c := &conn{
-		Conn: s, stream: s, listener: m.listener, client: m.client, opened: m.opened,
-		in: m.listener.shared.buffers.get(tinyBuffer), req: *s.Request(), timer: deadlines{conn: s},
-	}
+	c := m.listener.shared.streams.Get().(*conn)
+	c.Conn, c.stream, c.listener, c.client, c.opened = s, s, m.listener, m.client, m.opened
+	c.in, c.req, c.timer = m.listener.shared.buffers.get(tinyBuffer), *s.Request(), deadlines{conn: s}
 	m.begin(c)
-	defer m.end(c)
-	defer c.close()
+	defer m.forget(c)
 	defer m.listener.survive(c, m.client.Remote)
 	if time.Since(m.opened) >= m.listener.view.Load().Attributes.ClientKeepAlive {
 		m.Drain()

@@ -27,8 +27,8 @@ type Conn struct {
 	budgets budgets
 	granted float64 // how many of explains the budget knows of
 
-	handlers sync.WaitGroup
-	writers  sync.WaitGroup
+	workers sync.WaitGroup
+	writers sync.WaitGroup
 
 	mu       sync.Mutex // guards all that follows, and what a Stream says it does
 	streams  map[uint32]*Stream
@@ -51,6 +51,11 @@ type Conn struct {
 	explains float64 // how many WINDOW_UPDATEs the content that was sent explains, in all
 	waiting  []*Stream
 	writeBy  time.Time // the write deadline that is set
+
+	spare    []*worker // that wait for a request, the latest last
+	useful   bool      // one of them was, since the last look
+	trimming *time.Timer
+	trims    bool // trimming will fire
 
 	draining bool // the client was asked to open no more streams
 	final    bool // streams above maxID are not served
@@ -220,7 +225,7 @@ func (c *Conn) end(err error) error {
 	c.writers.Wait()
 	half, ok := c.net.(interface{ CloseWrite() error })
 	said = said && ok && half.CloseWrite() == nil
-	c.handlers.Wait()
+	c.workers.Wait()
 	if said {
 		c.linger()
 	}
@@ -247,6 +252,7 @@ func (c *Conn) abandon() {
 	if c.drain != nil {
 		c.drain.Stop()
 	}
+	c.dismiss()
 	for _, s := range c.streams {
 		s.abort(ErrGone)
 	}

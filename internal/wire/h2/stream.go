@@ -192,19 +192,21 @@ func (s *Stream) Flush() { s.conn.flush() }
 // it waits for the client's windows, until the write deadline, or for as long as
 // a connection may be idle when there is none.
 func (s *Stream) Write(p []byte) (int, error) {
+	s.conn.mu.Lock()
 	n, err := s.put(p, false)
-	s.conn.flush()
+	s.conn.unlockAndFlush()
 	return n, err
 }
 
 // Finish sends the last of the content, which may be empty, and then trailers,
 // if there are any.
 func (s *Stream) Finish(p []byte, trailers []wire.Field) error {
+	s.conn.mu.Lock()
 	_, err := s.put(p, len(trailers) == 0)
 	if err == nil && len(trailers) > 0 {
 		err = s.putTrailers(trailers)
 	}
-	s.conn.flush()
+	s.conn.unlockAndFlush()
 	return err
 }
 

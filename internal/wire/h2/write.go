@@ -229,11 +229,9 @@ func (c *Conn) wakeNext() {
 }
 
 // put appends content, in frames that take turns with those of other streams,
-// and does not flush.
+// and does not flush. With mu held, which it lets go of while it waits.
 func (s *Stream) put(p []byte, last bool) (n int, err error) {
 	c := s.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if err := s.mute(); err != nil {
 		return 0, err
 	}
@@ -277,10 +275,9 @@ func (c *Conn) appendData(id uint32, p []byte, last bool) {
 	c.explains += 2 + float64(len(p))/explainedBy
 }
 
+// putTrailers appends trailers, in the same way.
 func (s *Stream) putTrailers(fields []wire.Field) error {
 	c := s.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if err := s.waitToSay(); err != nil {
 		return err
 	}
