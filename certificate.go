@@ -24,6 +24,7 @@ type Certificate struct {
 	Pending      bool     `json:",omitempty"` // the contents are the local authority's, until the CA's are there
 	Created      time.Time
 	Imported     time.Time // when the contents last changed
+	Told         EventKind `json:",omitempty"` // at-risk or expired, of these contents, when that has been said
 	Origin       Origin
 }
 

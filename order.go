@@ -17,6 +17,8 @@ type Request struct {
 	Argument  string   // of the method: a folder, a file, a zone
 	KeyType   KeyType  // "": ECDSA
 	Profile   string   // of those that the CA offers; "": its default, for addresses its short-lived one
+	Binding   string   `json:",omitempty"` // see CA
+	Fallbacks []CA     `json:",omitempty"` // asked in this order while the CA itself cannot issue
 }
 
 // Challenge is what a CA asks for to see that a name is ours.
@@ -46,6 +48,8 @@ type Registration struct {
 	Directory string
 	Email     string
 	URL       string    // "" until the CA knows it
+	Binding   string    `json:",omitempty"` // identifier of the account elsewhere that it is bound to; see BindingKeyName
+	Bound     time.Time // when it was bound first: a CA may take the secret once only
 	Blocked   time.Time // the CA asked not to be asked before
 	Created   time.Time
 }
@@ -66,6 +70,7 @@ type Issuance struct {
 	Window    Window
 
 	Order *Order // under way, or nil
+	Turn  int    `json:",omitempty"` // which of the request's CAs the next order is for
 
 	Failures int         // in a row
 	Last     *Setback    // why the last attempt failed; nil after a success
@@ -74,6 +79,8 @@ type Issuance struct {
 	Begun    []time.Time // orders of the last hour
 	Issued   []time.Time // certificates of the last seven days
 	Steps    []string    // what the last attempt has done so far, a sentence each
+
+	Sighting *Sighting `json:",omitempty"` // what our listeners show; nil: nobody has looked
 }
 
 // OrderKeyName is the name of the Key that an order of this certificate will
@@ -132,10 +139,11 @@ type Answer struct {
 // Setback is why a step with a CA failed.
 type Setback struct {
 	Kind     SetbackKind
-	Sentence string    // what is wrong
-	Advice   string    // what to do next
-	Words    string    // the CA's own, or the system's
-	Until    time.Time // the CA asked to be left alone until then
+	Sentence string        // what is wrong
+	Advice   string        // what to do next
+	Words    string        // the CA's own, or the system's
+	Until    time.Time     // the CA asked to be left alone until then
+	Names    []NameSetback `json:",omitempty"` // of several names those that are to blame
 }
 
 // SetbackKind says what a Setback means for the next attempt.
@@ -149,6 +157,8 @@ const (
 	SetbackAccount     SetbackKind = "account"     // the CA does not know the account
 	SetbackGone        SetbackKind = "gone"        // the order has ended otherwise
 	SetbackRefused     SetbackKind = "refused"     // anything else that the CA said no to
+	SetbackClock       SetbackKind = "clock"       // our clock and the CA's differ too much to decide anything
+	SetbackHere        SetbackKind = "here"        // this machine cannot keep what would be obtained
 )
 
 func (s *Setback) Error() string {

@@ -26,6 +26,8 @@ const (
 	KindHostedZone    Kind = "hosted-zone"
 	KindRecordSet     Kind = "record-set"
 	KindNameService   Kind = "name-service"
+	KindHook          Kind = "hook"
+	KindNotice        Kind = "notice"
 	KindKey           Kind = "key" // secret: a store seals what it keeps of this kind
 )
 
@@ -35,6 +37,7 @@ func Kinds() []Kind {
 		KindKey, KindAuthority, KindRegistration, KindCertificate, KindIssuance, KindLeftover, KindSecurityGroup,
 		KindTargetGroup, KindLoadBalancer, KindListener, KindRule,
 		KindNameService, KindHostedZone, KindRecordSet,
+		KindHook, KindNotice,
 	}
 }
 
@@ -56,6 +59,8 @@ type State struct {
 	HostedZones    Table[*HostedZone]
 	RecordSets     Table[*RecordSet]
 	NameServices   Table[*NameService]
+	Hooks          Table[*Hook]
+	Notices        Table[*Notice]
 	Keys           Table[*Key]
 }
 
@@ -198,6 +203,10 @@ func (s *State) Encode(c Change) (data []byte, ok bool, err error) {
 		return encode(s.RecordSets, c.ID)
 	case KindNameService:
 		return encode(s.NameServices, c.ID)
+	case KindHook:
+		return encode(s.Hooks, c.ID)
+	case KindNotice:
+		return encode(s.Notices, c.ID)
 	case KindKey:
 		key, ok := s.Keys.Get(c.ID)
 		if !ok {
@@ -237,6 +246,10 @@ func (d *Draft) Decode(c Change, data []byte) error {
 		return decode(d, data, new(RecordSet))
 	case KindNameService:
 		return decode(d, data, new(NameService))
+	case KindHook:
+		return decode(d, data, new(Hook))
+	case KindNotice:
+		return decode(d, data, new(Notice))
 	case KindKey:
 		Put(d, &Key{Name: c.ID, Secret: data})
 		return nil

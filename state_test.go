@@ -69,6 +69,10 @@ func everything(t *rapid.T) (albion.Change, func(*albion.Draft)) {
 				TTL: duration, Values: words, Alias: &albion.AliasTarget{LoadBalancer: arn, EvaluateTargetHealth: true}})
 		case albion.KindNameService:
 			albion.Put(d, &albion.NameService{Listen: words, Addresses: []netip.Addr{addr}, NameServers: words, Origin: albion.OriginFile})
+		case albion.KindHook:
+			albion.Put(d, &albion.Hook{Name: id, Events: []albion.EventKind{albion.EventIssued}, Certificates: words, Exec: words, Shell: name, URL: name, Timeout: duration, Created: at})
+		case albion.KindNotice:
+			albion.Put(d, &albion.Notice{ID: id, Hook: name, Event: albion.EventFailed, At: at, Certificate: arn, Domains: words, Problem: &albion.Setback{Words: name}, Attempts: int(port), Next: at})
 		case albion.KindKey:
 			albion.Put(d, &albion.Key{Name: id, Secret: albion.Secret(name)})
 		}

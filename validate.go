@@ -64,6 +64,8 @@ func Validate(s *State) error {
 	c.checkNameServices(sorted(s.NameServices))
 	c.checkHostedZones(sorted(s.HostedZones))
 	c.checkRecordSets(sorted(s.RecordSets))
+	c.checkHooks(sorted(s.Hooks))
+	c.checkNotices(sorted(s.Notices))
 	return errors.Join(c.errs...)
 }
 

@@ -41,17 +41,11 @@ func (s subject) request(cert *Certificate) {
 		}
 		return
 	}
-	s.httpsURL("Request.Directory", r.Directory)
+	s.authorities(r)
 	s.email(r.Email)
-	if r.Roots != "" {
-		s.chain(r.Roots)
-	}
 	s.method(r)
 	s.delegated(r)
 	oneOf(s, "Request.KeyType", r.KeyType, "", KeyECDSA, KeyRSA)
-	if len(r.Profile) > 64 || !visible(r.Profile) {
-		s.wrong(CodeValidation, "Request.Profile", "a profile is at most 64 visible ASCII characters")
-	}
 	if n := len(r.Domains); n == 0 || n > MaxNamesPerRequest {
 		s.wrong(CodeValidation, "Request.Domains", "%d names; a CA takes 1 to %d", n, MaxNamesPerRequest)
 	}
@@ -108,9 +102,8 @@ func (c *checker) checkIssuances(issuances []*Issuance) {
 		if len(i.Steps) > maxIssuanceSteps || len(i.Begun) > maxIssuanceTimes || len(i.Issued) > maxIssuanceTimes {
 			s.wrong(CodeValidation, "Steps", "it remembers more than it may")
 		}
-		if w := i.Last; w != nil && max(len(w.Sentence), len(w.Advice), len(w.Words)) > maxWords {
-			s.wrong(CodeValidation, "Last", "what the CA said is longer than %d bytes", maxWords)
-		}
+		s.setback(i.Last)
+		s.sighting(i.Sighting)
 		if i.Order != nil {
 			s.order(i.Certificate, i.Order)
 		}
