@@ -26,32 +26,45 @@ import (
 // errSuperseded: somebody has changed what is wanted while it was obtained.
 var errSuperseded = errors.New("acm: the request has changed meanwhile")
 
-// registrationID names our account at a CA: one for each directory and address.
+// registrationID names our account at a CA: one for each directory, address and
+// account elsewhere that it is bound to.
 func registrationID(r *albion.Request) string {
-	sum := sha256.Sum256([]byte(r.Directory + "\x00" + r.Email))
+	text := r.Directory + "\x00" + r.Email
+	if r.Binding != "" {
+		text += "\x00" + r.Binding
+	}
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
 }
 
 // begin journals that an order begins: the account's key, the certificate's key.
-// With an order under way it changes nothing.
+// With an order under way it changes nothing; one that the CA may not know counts
+// as begun once more, so that who dies there again and again does not order
+// without end.
 func begin(d *albion.Draft, arn albion.ARN, now time.Time, rand io.Reader) error {
 	c, ok := d.Certificates.Get(string(arn))
 	if !ok || c.Request == nil {
 		return errSuperseded
 	}
-	id := registrationID(c.Request)
-	if err := ensureRegistration(d, id, c.Request, now, rand); err != nil {
-		return err
-	}
 	i := issuance(d, arn)
 	if i.Order != nil {
+		if i.Order.Step == albion.StepBegun {
+			i.Begun = append(since(i.Begun, now.Add(-time.Hour)), now)
+			albion.Put(d, i)
+		}
 		return nil
+	}
+	n, _ := turn(&d.State, c, i, now)
+	request := c.Request.At(c.Request.CAs()[n])
+	id := registrationID(request)
+	if err := ensureRegistration(d, id, request, now, rand); err != nil {
+		return err
 	}
 	key, err := newKey(c.Request.KeyType, rand)
 	if err != nil {
 		return err
 	}
-	i.Order = &albion.Order{Account: id, Step: albion.StepBegun, Replaces: replaces(c, i, id)}
+	i.Order = &albion.Order{Account: id, Step: albion.StepBegun, Replaces: replaces(c, i, request)}
 	i.Begun = append(since(i.Begun, now.Add(-time.Hour)), now)
 	i.Steps = nil
 	albion.Put(d, i)
@@ -60,8 +73,8 @@ func begin(d *albion.Draft, arn albion.ARN, now time.Time, rand io.Reader) error
 
 // replaces names the contents that a renewal takes the place of, if the same
 // account of the same CA issued them: to another it means nothing.
-func replaces(c *albion.Certificate, i *albion.Issuance, account string) string {
-	if c.Pending || i.Directory != c.Request.Directory || i.Account != account {
+func replaces(c *albion.Certificate, i *albion.Issuance, r *albion.Request) string {
+	if c.Pending || i.Directory != r.Directory || i.Account != registrationID(r) {
 		return ""
 	}
 	leaf, err := parseFirst(c.Chain)
@@ -79,7 +92,7 @@ func ensureRegistration(d *albion.Draft, id string, r *albion.Request, now time.
 	if err != nil {
 		return fmt.Errorf("acm: make an account's key: %w", err)
 	}
-	account := &albion.Registration{ID: id, Directory: r.Directory, Email: r.Email, Created: now}
+	account := &albion.Registration{ID: id, Directory: r.Directory, Email: r.Email, Binding: r.Binding, Created: now}
 	albion.Put(d, account)
 	return putKey(d, account.KeyName(), key)
 }
@@ -127,6 +140,10 @@ func install(d *albion.Draft, arn albion.ARN, now time.Time) error {
 	if !ok || old.Request == nil || i.Order == nil || i.Order.Step != albion.StepDownloaded {
 		return errSuperseded
 	}
+	from, ok := asked(old, i)
+	if !ok {
+		return errSuperseded
+	}
 	key, ok := d.Keys.Get(albion.OrderKeyName(arn))
 	if !ok {
 		return fmt.Errorf("acm: the key of the order for %s is missing", arn)
@@ -145,8 +162,8 @@ func install(d *albion.Draft, arn albion.ARN, now time.Time) error {
 	if err := fill(d, &cert, bundle, now); err != nil {
 		return err
 	}
-	i.Directory, i.Account, i.Window = cert.Request.Directory, i.Order.Account, albion.Window{}
-	i.Order, i.Failures, i.Last, i.Failed, i.Next = nil, 0, nil, time.Time{}, time.Time{}
+	i.Directory, i.Account, i.Window = from.Directory, i.Order.Account, albion.Window{}
+	i.Order, i.Turn, i.Failures, i.Last, i.Failed, i.Next = nil, 0, 0, nil, time.Time{}, time.Time{}
 	i.Issued = append(since(i.Issued, now.Add(-7*day)), now)
 	i.Steps = say(i.Steps, "the certificate is in place, valid until "+date(cert.NotAfter))
 	albion.Put(d, i)
@@ -167,20 +184,28 @@ func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) (dr
 		return false, errSuperseded
 	}
 	i := issuance(d, arn)
+	account := registrationID(c.Request)
+	if i.Order != nil {
+		account = i.Order.Account
+	}
 	i.Failures++
 	i.Last, i.Failed = s, now
 	wait := pause(i.Failures, c.NotAfter.Sub(c.NotBefore))
 	wait += time.Duration(chance(string(arn), now.String()) * float64(wait) / 10)
 	i.Next = latest(now.Add(wait), s.Until)
+	var over bool
+	if i.Turn, over = pass(c, i, s, now); over {
+		i.Next, dropped = now, true
+	}
 	i.Steps = say(i.Steps, s.Sentence)
 	switch s.Kind {
 	case albion.SetbackUnavailable:
 		// The CA as a whole wants to be left alone, not this certificate only. Limits
 		// are of a name or a set of names, so that other certificates may go on.
-		postpone(d, registrationID(c.Request), s.Until)
-	case albion.SetbackLimited:
+		postpone(d, account, s.Until)
+	case albion.SetbackLimited, albion.SetbackClock, albion.SetbackHere:
 	case albion.SetbackAccount:
-		forget(d, registrationID(c.Request))
+		forget(d, account)
 		dropped = true
 	default:
 		dropped = true

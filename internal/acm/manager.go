@@ -116,16 +116,16 @@ func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
 	if err != nil {
 		return err
 	}
-	cert, ok := s.Certificates.Get(string(arn))
-	if !ok || cert.Request == nil {
+	request, ok := underWay(s, arn)
+	if !ok {
 		return errSuperseded
 	}
-	client, err := m.client(cert.Request)
+	client, err := m.client(request)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	task, err := m.task(ctx, client, s, cert)
+	task, err := m.task(ctx, client, s, arn)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
 	m.clean(ctx, client, task)
 	m.checkClock(client)
 	if now, ok := s.Certificates.Get(string(arn)); ok {
-		m.log().Info("certificate issued", "certificate", arn, "name", now.Name, "domains", now.Domains, "serial", now.Serial, "until", now.NotAfter, "ca", cert.Request.Host())
+		m.log().Info("certificate issued", "certificate", arn, "name", now.Name, "domains", now.Domains, "serial", now.Serial, "until", now.NotAfter, "ca", request.Host())
 	}
 	return nil
 }
@@ -202,12 +202,13 @@ func describe(o *albion.Order, r *albion.Request) string {
 
 // task gathers what the steps need, and registers the account if the CA does not
 // know it yet.
-func (m *Manager) task(ctx context.Context, client *acme.Client, s *albion.State, cert *albion.Certificate) (acme.Task, error) {
+func (m *Manager) task(ctx context.Context, client *acme.Client, s *albion.State, arn albion.ARN) (acme.Task, error) {
 	none := acme.Task{}
-	i, ok := s.Issuances.Get(string(cert.ARN))
-	if !ok || i.Order == nil {
+	request, ok := underWay(s, arn)
+	if !ok {
 		return none, errSuperseded
 	}
+	i, _ := s.Issuances.Get(string(arn)) // it is under way
 	account, ok := s.Registrations.Get(i.Order.Account)
 	if !ok {
 		return none, fmt.Errorf("acm: there is no account %s", i.Order.Account)
@@ -216,11 +217,11 @@ func (m *Manager) task(ctx context.Context, client *acme.Client, s *albion.State
 	if !ok {
 		return none, fmt.Errorf("acm: the key of the account %s is missing", account.ID)
 	}
-	orderKey, ok := s.Keys.Get(albion.OrderKeyName(cert.ARN))
+	orderKey, ok := s.Keys.Get(albion.OrderKeyName(arn))
 	if !ok {
-		return none, fmt.Errorf("acm: the key of the order for %s is missing", cert.ARN)
+		return none, fmt.Errorf("acm: the key of the order for %s is missing", arn)
 	}
-	out := acme.Task{Registration: account, Request: cert.Request, Order: i.Order}
+	out := acme.Task{Registration: account, Request: request, Order: i.Order}
 	var err error
 	if out.AccountKey, err = signer(accountKey); err != nil {
 		return none, err
@@ -231,14 +232,14 @@ func (m *Manager) task(ctx context.Context, client *acme.Client, s *albion.State
 	if account.URL != "" {
 		return out, nil
 	}
-	out.Registration, err = client.Register(ctx, account, out.AccountKey, nil)
+	out.Registration, err = register(ctx, client, s, account, out.AccountKey, m.Now())
 	if err != nil {
 		return none, err
 	}
 	_, err = m.Update(ctx, func(d *albion.Draft) error {
 		albion.Put(d, out.Registration)
-		i := issuance(d, cert.ARN)
-		i.Steps = say(i.Steps, "registered an account at "+cert.Request.Host())
+		i := issuance(d, arn)
+		i.Steps = say(i.Steps, "registered an account at "+request.Host())
 		albion.Put(d, i)
 		return nil
 	})
@@ -256,7 +257,11 @@ func (m *Manager) look(ctx context.Context, arn albion.ARN) error {
 	if err != nil {
 		return err
 	}
-	client, err := m.client(cert.Request)
+	i, ok := m.State().Issuances.Get(string(arn))
+	if !ok {
+		i = &albion.Issuance{}
+	}
+	client, err := m.client(issuedBy(cert, i))
 	if err != nil {
 		return err
 	}
@@ -291,25 +296,30 @@ func (m *Manager) fail(ctx context.Context, arn albion.ARN, why *albion.Setback)
 		m.log().Error("a certificate could not be obtained", "certificate", arn, "problem", why.Sentence, "advice", why.Advice, "words", why.Words, "next", i.Next)
 	}
 	if dropped && why.Kind != albion.SetbackGone {
-		m.abandon(ctx, before, arn)
+		m.abandon(ctx, before, arn, why.Kind != albion.SetbackUnavailable)
 	}
 	return nil
 }
 
-// abandon gives back the names that are not proved yet.
-func (m *Manager) abandon(ctx context.Context, s *albion.State, arn albion.ARN) {
-	cert, ok := s.Certificates.Get(string(arn))
-	if i, known := s.Issuances.Get(string(arn)); !ok || !known || cert.Request == nil || i.Order == nil || len(i.Order.Answers) == 0 {
+// abandon removes the records of an order and, from a CA that answers, takes
+// back the names that are not proved yet.
+func (m *Manager) abandon(ctx context.Context, s *albion.State, arn albion.ARN, answers bool) {
+	request, ok := underWay(s, arn)
+	if i, known := s.Issuances.Get(string(arn)); !ok || !known || len(i.Order.Answers) == 0 {
 		return
 	}
-	client, err := m.client(cert.Request)
+	client, err := m.client(request)
 	if err != nil {
 		return
 	}
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	if task, err := m.task(ctx, client, s, cert); err == nil {
+	if task, err := m.task(ctx, client, s, arn); err == nil {
+		if !answers {
+			m.clean(ctx, client, task)
+			return
+		}
 		err = client.Abandon(ctx, task)
 		m.log().Debug("gave back what was not proved", "certificate", arn, "error", err)
 	}

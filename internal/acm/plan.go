@@ -64,14 +64,19 @@ func plan(s *albion.State, c *albion.Certificate, used bool, now time.Time) Due 
 	if !ok {
 		i = &albion.Issuance{Certificate: c.ARN}
 	}
-	earliest := latest(i.Next, blocked(s, c.Request), spent(s, c, i, now))
 	obtain := func(at time.Time, why string) Due {
-		return Due{c.ARN, Obtain, latest(at, earliest), why}
+		at = latest(at, plausible(i.Next, now), spent(s, c, i, now))
+		_, from := turn(s, c, i, latest(at, now))
+		return Due{c.ARN, Obtain, latest(at, from), why}
 	}
 	switch reason := unfit(c, i); {
 	case i.Order != nil && i.Order.Step != albion.StepBegun:
 		// What was ordered counts already: neither budget nor use matter.
-		return Due{c.ARN, Obtain, latest(i.Next, blocked(s, c.Request)), "the order is under way"}
+		from := time.Time{}
+		if r, ok := asked(c, i); ok {
+			from = blocked(s, r, now)
+		}
+		return Due{c.ARN, Obtain, latest(plausible(i.Next, now), from), "the order is under way"}
 	case reason != "":
 		return obtain(time.Time{}, reason)
 	case !used:
@@ -90,7 +95,7 @@ func unfit(c *albion.Certificate, i *albion.Issuance) string {
 	switch {
 	case c.Pending:
 		return "it is requested"
-	case i.Directory != c.Request.Directory:
+	case !c.Request.MayGoTo(i.Directory):
 		return "it is requested from another CA"
 	case !c.Request.Covers(c.Domains):
 		return "its names have changed"
@@ -140,17 +145,27 @@ func chance(of ...string) float64 {
 }
 
 // blocked is until when the CA wants to be left alone.
-func blocked(s *albion.State, r *albion.Request) time.Time {
+func blocked(s *albion.State, r *albion.Request, now time.Time) time.Time {
 	if account, ok := s.Registrations.Get(registrationID(r)); ok {
-		return account.Blocked
+		return plausible(account.Blocked, now)
 	}
 	return time.Time{}
+}
+
+// plausible drops a moment that no pause reaches: it was written while the clock
+// was wrong.
+func plausible(at, now time.Time) time.Time {
+	const longest = 10 * day // a CA's limits are of a week
+	if at.After(now.Add(longest)) {
+		return time.Time{}
+	}
+	return at
 }
 
 // spent is until when our own budget is used up, which is below the CA's.
 func spent(s *albion.State, c *albion.Certificate, i *albion.Issuance, now time.Time) time.Time {
 	var until time.Time
-	if begun := since(i.Begun, now.Add(-time.Hour)); len(begun) >= maxBegunPerHour {
+	if begun := since(i.Begun, now.Add(-time.Hour)); len(begun) >= maxBegunPerHour && !begun[len(begun)-1].After(now.Add(time.Hour)) {
 		until = begun[len(begun)-maxBegunPerHour].Add(time.Hour)
 	}
 	var issued []time.Time
@@ -158,12 +173,12 @@ func spent(s *albion.State, c *albion.Certificate, i *albion.Issuance, now time.
 		if len(other.Issued) == 0 {
 			continue
 		}
-		if o, ok := s.Certificates.Get(string(other.Certificate)); ok && other.Directory == c.Request.Directory && c.Request.Covers(o.Domains) {
+		if o, ok := s.Certificates.Get(string(other.Certificate)); ok && c.Request.MayGoTo(other.Directory) && c.Request.Covers(o.Domains) {
 			issued = append(issued, since(other.Issued, now.Add(-7*day))...)
 		}
 	}
 	if slices.SortFunc(issued, time.Time.Compare); len(issued) >= maxIssuedPerWeek {
-		until = latest(until, issued[len(issued)-maxIssuedPerWeek].Add(7*day))
+		until = latest(until, plausible(issued[len(issued)-maxIssuedPerWeek].Add(7*day), now))
 	}
 	return until
 }

@@ -1,7 +1,6 @@
 package acm
 
 import (
-	"crypto/x509"
 	"io"
 	"net/netip"
 	"reflect"
@@ -12,27 +11,21 @@ import (
 	"github.com/albion-lb/albion"
 )
 
-// The directories of the CAs that have names here ([LE] "ACME Endpoints").
-const (
-	LetsEncrypt        = "letsencrypt"
-	LetsEncryptStaging = "letsencrypt-staging"
-
-	letsEncryptURL        = "https://acme-v02.api.letsencrypt.org/directory"
-	letsEncryptStagingURL = "https://acme-staging-v02.api.letsencrypt.org/directory"
-)
-
 // CARequest asks for a certificate of a CA that speaks ACME. What it says is in
 // the words of a person.
 type CARequest struct {
 	Name      string   // "" means the first domain
 	Domains   []string // DNS names and IP addresses; international names in any script
-	Issuer    string   // letsencrypt, letsencrypt-staging, or the https URL of a directory
+	Issuer    string   // a name of Issuers, or the https URL of a directory
 	Roots     string   // PEM; who vouches for a private CA's server; "": the system's authorities
 	Email     string
 	Challenge string // as albion.ParseMethod reads it; names of files are absolute
 	KeyType   string // ecdsa (or ""), or rsa
 	Profile   string
-	Again     bool // try now, even when it has failed a moment ago
+	KeyID     string        // as in Choice
+	MAC       albion.Secret // as in Choice
+	Fallbacks []Choice      // asked while the CA cannot issue, in this order
+	Again     bool          // try now, even when it has failed a moment ago
 	Origin    albion.Origin
 	Now       time.Time
 	Rand      io.Reader
@@ -56,8 +49,15 @@ func Request(d *albion.Draft, in CARequest) (cert *albion.Certificate, changed b
 	if err != nil {
 		return nil, false, err
 	}
+	secrets, err := in.bind(&d.State, want)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, secret := range secrets {
+		albion.Put(d, secret)
+	}
 	same := cert.Issuer == albion.ACME && reflect.DeepEqual(cert.Request, want)
-	if same && !in.Again {
+	if same && !in.Again && len(secrets) == 0 {
 		return cert, keep(d, cert), nil
 	}
 	if !same {
@@ -93,7 +93,7 @@ func restart(d *albion.Draft, arn albion.ARN) {
 		return
 	}
 	i := *old
-	i.Order, i.Last, i.Failures = nil, nil, 0
+	i.Order, i.Last, i.Failures, i.Turn = nil, nil, 0, 0
 	albion.Put(d, &i)
 	albion.Delete[*albion.Key](d, albion.OrderKeyName(arn))
 }
@@ -129,12 +129,19 @@ func (in *CARequest) request() (*albion.Request, error) {
 			return nil, refuse("DomainName", "no public CA issues for %q, which is no full domain name: use issuer local for it", domain)
 		}
 	}
-	if in.Roots != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(in.Roots)) {
-		return nil, refuse("CertificateAuthority", "there is no certificate in the root of the CA: give the PEM file of the authority that vouches for its server")
-	}
-	r := &albion.Request{Roots: in.Roots, Email: in.Email, Domains: domains, Profile: in.Profile}
-	if r.Directory, err = Directory(in.Issuer); err != nil {
-		return nil, err
+	r := &albion.Request{Email: in.Email, Domains: domains}
+	for n, choice := range in.choices() {
+		ca, err := choice.ca()
+		switch {
+		case err != nil:
+			return nil, err
+		case r.MayGoTo(ca.Directory):
+			return nil, refuse("CertificateAuthority", "the CA %s is named twice: a CA is no fallback for itself", printable(choice.Issuer))
+		case n == 0:
+			r = r.At(ca)
+		default:
+			r.Fallbacks = append(r.Fallbacks, ca)
+		}
 	}
 	if r.Method, r.Argument, err = albion.ParseMethod(in.Challenge); err != nil {
 		return nil, err
@@ -153,40 +160,4 @@ func (in *CARequest) request() (*albion.Request, error) {
 		return nil, refuse("KeyAlgorithm", "the key type %q is not known: expected ecdsa or rsa", printable(in.KeyType))
 	}
 	return r, nil
-}
-
-// Directory is the address of a CA, given by its name here or as that address.
-func Directory(issuer string) (string, error) {
-	switch issuer {
-	case LetsEncrypt:
-		return letsEncryptURL, nil
-	case LetsEncryptStaging:
-		return letsEncryptStagingURL, nil
-	case "zerossl", "google":
-		return "", refuse("CertificateAuthority", "the CA %s wants an account that was made elsewhere, which is not built yet: use letsencrypt", issuer)
-	}
-	if strings.HasPrefix(issuer, "https://") {
-		return issuer, nil
-	}
-	return "", refuse("CertificateAuthority", "the CA %q is not known: expected letsencrypt, letsencrypt-staging, or the https address of a CA's ACME directory", printable(issuer))
-}
-
-// Staging is where a CA can be tried without its limits; the CA itself when it
-// has no such place.
-func Staging(issuer string) string {
-	if issuer == LetsEncrypt || issuer == letsEncryptURL {
-		return LetsEncryptStaging
-	}
-	return issuer
-}
-
-// IssuerName is the name of a directory here, or the directory.
-func IssuerName(directory string) string {
-	switch directory {
-	case letsEncryptURL:
-		return LetsEncrypt
-	case letsEncryptStagingURL:
-		return LetsEncryptStaging
-	}
-	return directory
 }

@@ -45,7 +45,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"no full domain name":                     func(in *acm.CARequest) { in.Domains = []string{"localhost"} },
 		"at least one domain":                     func(in *acm.CARequest) { in.Domains = nil },
 		"the CA \"nobody\" is not known":          func(in *acm.CARequest) { in.Issuer = "nobody" },
-		"made elsewhere":                          func(in *acm.CARequest) { in.Issuer = "zerossl" },
+		"https://app.zerossl.com/developer":       func(in *acm.CARequest) { in.Issuer = "zerossl" },
 		"the challenge \"dns-magic\"":             func(in *acm.CARequest) { in.Challenge = "dns-magic" },
 		"cannot be proved by dns-manual":          func(in *acm.CARequest) { in.Challenge, in.Domains = "dns-manual", []string{"192.0.2.1"} },
 		"cannot be proved by http":                func(in *acm.CARequest) { in.Challenge, in.Domains = "http", []string{"*.example.com"} },

@@ -125,7 +125,7 @@ func explainProblem(p *acme.Problem, s situation, now time.Time) error {
 	case "accountDoesNotExist":
 		out.Kind, out.Sentence, out.Advice = albion.SetbackAccount, "the CA does not know our account any more", "a new one is registered by itself"
 	case "externalAccountRequired":
-		out.Kind, out.Sentence, out.Advice = albion.SetbackAccount, "the CA wants an account that was made on its web page first", "choose a CA that does not, such as letsencrypt"
+		out.Kind, out.Sentence, out.Advice = albion.SetbackAccount, "the CA wants an account that is bound to one on its web page", "get an identifier and a key there and give both (--eab-kid and --eab-hmac), or choose a CA that wants none, such as letsencrypt"
 	case "invalidContact", "unsupportedContact":
 		out.Kind, out.Sentence, out.Advice = albion.SetbackAccount, "the CA does not accept the e-mail address", "give another one, or none"
 	case "userActionRequired":
