@@ -52,7 +52,16 @@ func EndOrder(d *Draft, certificate ARN) {
 	if proved && !cert.Request.Method.Presents() {
 		return
 	}
-	Put(d, &Leftover{ID: LeftoverID(o.URL), Request: cert.Request, Account: o.Account, Answers: o.Answers, Proved: proved})
+	r := cert.Request
+	if account, ok := d.Registrations.Get(o.Account); ok {
+		for _, ca := range r.CAs() {
+			if ca.Directory == account.Directory {
+				r = r.At(ca)
+				break
+			}
+		}
+	}
+	Put(d, &Leftover{ID: LeftoverID(o.URL), Request: r, Account: o.Account, Answers: o.Answers, Proved: proved})
 }
 
 func (c *checker) checkLeftovers(leftovers []*Leftover) {

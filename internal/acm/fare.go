@@ -12,6 +12,7 @@ const (
 	StatusRenewing = "renewing" // a renewal is under way
 	StatusRetrying = "retrying" // the last attempt failed
 	StatusAtRisk   = "at risk"  // and little of the lifetime is left
+	StatusWaiting  = "waiting"  // for something that a person has to do
 )
 
 // Fare is how a certificate fares.
@@ -51,6 +52,8 @@ func condition(c *albion.Certificate, i *albion.Issuance, now time.Time, used bo
 		word = StatusOK // which of the certificates that a CA issues is late is said by its journal
 	}
 	switch {
+	case waits(c.Request, i.Order):
+		return StatusWaiting, records(i.Order)
 	case c.Pending && i.Last != nil:
 		return StatusRetrying, i.Last.Error()
 	case c.Pending:
@@ -76,6 +79,11 @@ func next(due Due, i *albion.Issuance, c *albion.Certificate, now time.Time) str
 	switch {
 	case due.Deed == Nothing:
 		return ""
+	case waits(c.Request, i.Order):
+		if end := expiry(i.Order); !end.IsZero() {
+			return "goes on by itself once it is seen, until " + date(end)
+		}
+		return "goes on by itself once it is seen"
 	case due.Deed == Look:
 		return "renewed " + moment(renewAt(c, i), now)
 	case i.Last != nil:

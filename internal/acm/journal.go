@@ -163,11 +163,11 @@ func install(d *albion.Draft, arn albion.ARN, now time.Time) error {
 		return err
 	}
 	i.Directory, i.Account, i.Window = from.Directory, i.Order.Account, albion.Window{}
-	i.Order, i.Turn, i.Failures, i.Last, i.Failed, i.Next = nil, 0, 0, nil, time.Time{}, time.Time{}
+	i.Turn, i.Failures, i.Last, i.Failed, i.Next = 0, 0, nil, time.Time{}, time.Time{}
 	i.Issued = append(since(i.Issued, now.Add(-7*day)), now)
 	i.Steps = say(i.Steps, "the certificate is in place, valid until "+date(cert.NotAfter))
 	albion.Put(d, i)
-	albion.Delete[*albion.Key](d, albion.OrderKeyName(arn))
+	albion.EndOrder(d, arn)
 	return nil
 }
 
@@ -176,12 +176,11 @@ func unusable(words string) error {
 	return &albion.Setback{Kind: albion.SetbackRefused, Sentence: "what the CA issued cannot be served", Advice: "check this machine's clock; it is tried again by itself", Words: printable(words)}
 }
 
-// fail journals that an attempt failed and when the next one may begin. dropped
-// says that the order has ended with it.
-func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) (dropped bool, err error) {
+// fail journals that an attempt failed and when the next one may begin.
+func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) error {
 	c, ok := d.Certificates.Get(string(arn))
 	if !ok || c.Request == nil {
-		return false, errSuperseded
+		return errSuperseded
 	}
 	i := issuance(d, arn)
 	account := registrationID(c.Request)
@@ -193,9 +192,9 @@ func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) (dr
 	wait := pause(i.Failures, c.NotAfter.Sub(c.NotBefore))
 	wait += time.Duration(chance(string(arn), now.String()) * float64(wait) / 10)
 	i.Next = latest(now.Add(wait), s.Until)
-	var over bool
-	if i.Turn, over = pass(c, i, s, now); over {
-		i.Next, dropped = now, true
+	var dropped bool // the order has ended with it
+	if i.Turn, dropped = pass(c, i, s, now); dropped {
+		i.Next = now
 	}
 	i.Steps = say(i.Steps, s.Sentence)
 	switch s.Kind {
@@ -210,12 +209,11 @@ func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) (dr
 	default:
 		dropped = true
 	}
-	if dropped && i.Order != nil {
-		i.Order = nil
-		albion.Delete[*albion.Key](d, albion.OrderKeyName(arn))
-	}
 	albion.Put(d, i)
-	return dropped, nil
+	if dropped {
+		albion.EndOrder(d, arn)
+	}
+	return nil
 }
 
 // postpone keeps everybody from asking a CA for a while.

@@ -18,12 +18,11 @@ const (
 	attemptTimeout = 15 * time.Minute
 	maxAttempts    = 10          // at a time
 	storeRetry     = time.Minute // after a journal entry that could not be made
-	cleanupTimeout = 30 * time.Second
 	maxSkew        = 5 * time.Minute
 )
 
 // Manager obtains and renews the certificates that CAs issue. Every field but
-// Changed, Live and Log is needed.
+// Changed, Live, Log and Solver is needed.
 type Manager struct {
 	State   func() *albion.State                                                               // the one in force; must not block
 	Changed <-chan struct{}                                                                    // receives after certificates may have changed; may be nil
@@ -34,6 +33,13 @@ type Manager struct {
 	After   func(time.Duration) <-chan time.Time // time.After
 	Rand    io.Reader                            // crypto/rand.Reader
 	Log     *slog.Logger                         // nil: silent
+
+	// Solver returns who presents the proofs of a request whose method needs
+	// somebody; nil: there is nobody. tell is to be called with what is waited for,
+	// whenever that changes.
+	Solver func(ctx context.Context, s *albion.State, r *albion.Request, tell func([]albion.Wanted)) (acme.Solver, error)
+
+	waits board
 }
 
 // Run obtains and renews until ctx is done, and returns nil when all its
@@ -41,22 +47,28 @@ type Manager struct {
 func (m *Manager) Run(ctx context.Context) error {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
+	turned := m.waits.listen()
 	done := make(chan ended)
-	running, held := map[albion.ARN]bool{}, map[albion.ARN]time.Time{}
+	running, held := map[string]*attempt{}, map[string]time.Time{}
 	for {
-		now, wait := m.Now(), longestWait
-		for _, due := range Plan(m.State(), now) {
-			at := latest(due.At, held[due.Certificate]).Sub(now)
+		now, wait, state := m.Now(), longestWait, m.State()
+		supersede(running, state)
+		for _, j := range m.jobs(state, now) {
+			at := latest(j.at, held[j.id]).Sub(now)
 			switch {
-			case due.Deed == Nothing || running[due.Certificate]:
+			case running[j.id] != nil:
 			case at > 0:
 				wait = min(wait, at)
-			case len(running) < maxAttempts:
-				running[due.Certificate] = true
+			case len(running)-m.waits.count() < maxAttempts && !(j.clears && stopping(running)):
+				a := &attempt{request: j.request}
+				running[j.id] = a
+				var own context.Context
+				own, a.cancel = context.WithCancelCause(ctx)
 				attempts.Go(func() {
-					err := m.do(ctx, due)
+					defer a.cancel(nil)
+					err := j.do(own)
 					select {
-					case done <- ended{due.Certificate, err}:
+					case done <- ended{j.id, err}:
 					case <-ctx.Done():
 					}
 				})
@@ -66,40 +78,32 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case e := <-done:
-			delete(running, e.certificate)
-			delete(held, e.certificate)
+			delete(running, e.id)
+			delete(held, e.id)
 			if e.err != nil {
-				held[e.certificate] = m.Now().Add(storeRetry)
+				held[e.id] = m.Now().Add(storeRetry)
 			}
 		case <-m.Changed:
+		case <-turned:
 		case <-m.After(wait):
 		}
 	}
 }
 
-// ended is an attempt that has come to its end; err says that not even its
-// outcome could be kept.
-type ended struct {
-	certificate albion.ARN
-	err         error
-}
-
 // do does what is due. Its error says that the journal could not be written;
 // what the CA refused is in the journal.
 func (m *Manager) do(ctx context.Context, due Due) error {
-	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
 	var err error
 	if due.Deed == Look {
-		err = m.look(attempt, due.Certificate)
+		err = m.look(ctx, due.Certificate)
 	} else {
-		err = m.obtain(attempt, due.Certificate)
+		err = m.obtain(ctx, due.Certificate)
 	}
 	if err == nil || ctx.Err() != nil || errors.Is(err, errSuperseded) {
 		return nil // what is wanted has changed, or the program ends: the journal says how to go on
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = &albion.Setback{Kind: albion.SetbackUnavailable, Sentence: "the CA took more than " + attemptTimeout.String(), Advice: "it is tried again by itself"}
+		err = tooLong()
 	}
 	var s *albion.Setback
 	if !errors.As(err, &s) {
@@ -112,6 +116,10 @@ func (m *Manager) do(ctx context.Context, due Due) error {
 // obtain goes on with the order of a certificate, or begins one, until it is in
 // place.
 func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
+	if err := m.prepare(ctx, arn); err != nil {
+		return err
+	}
+	until := m.Now().Add(attemptTimeout)
 	s, err := m.Update(ctx, func(d *albion.Draft) error { return begin(d, arn, m.Now(), m.Rand) })
 	if err != nil {
 		return err
@@ -120,7 +128,7 @@ func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
 	if !ok {
 		return errSuperseded
 	}
-	client, err := m.client(request)
+	client, err := m.solving(ctx, s, arn, request)
 	if err != nil {
 		return err
 	}
@@ -135,7 +143,12 @@ func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
 		}
 	}
 	for task.Order.Step != albion.StepDownloaded {
-		if err := m.step(ctx, client, arn, &task); err != nil {
+		limited, done := m.limit(ctx, arn, &task, until)
+		err := m.step(limited, client, arn, &task)
+		if done() {
+			until = m.Now().Add(attemptTimeout)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -143,7 +156,6 @@ func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
 	if err != nil {
 		return err
 	}
-	m.clean(ctx, client, task)
 	m.checkClock(client)
 	if now, ok := s.Certificates.Get(string(arn)); ok {
 		m.log().Info("certificate issued", "certificate", arn, "name", now.Name, "domains", now.Domains, "serial", now.Serial, "until", now.NotAfter, "ca", request.Host())
@@ -266,6 +278,8 @@ func (m *Manager) look(ctx context.Context, arn albion.ARN) error {
 		return err
 	}
 	defer client.Close()
+	ctx, cancel := context.WithTimeoutCause(ctx, attemptTimeout, tooLong())
+	defer cancel()
 	window, err := client.Window(ctx, leaf)
 	switch {
 	case errors.Is(err, acme.ErrNoWindow):
@@ -278,14 +292,9 @@ func (m *Manager) look(ctx context.Context, arn albion.ARN) error {
 	return err
 }
 
-// fail journals why an attempt failed, and gives back what it held at the CA.
+// fail journals why an attempt failed.
 func (m *Manager) fail(ctx context.Context, arn albion.ARN, why *albion.Setback) error {
-	before := m.State()
-	dropped := false
-	s, err := m.Update(ctx, func(d *albion.Draft) (err error) {
-		dropped, err = fail(d, arn, why, m.Now())
-		return err
-	})
+	s, err := m.Update(ctx, func(d *albion.Draft) error { return fail(d, arn, why, m.Now()) })
 	if errors.Is(err, errSuperseded) {
 		return nil
 	}
@@ -295,43 +304,7 @@ func (m *Manager) fail(ctx context.Context, arn albion.ARN, why *albion.Setback)
 	if i, ok := s.Issuances.Get(string(arn)); ok {
 		m.log().Error("a certificate could not be obtained", "certificate", arn, "problem", why.Sentence, "advice", why.Advice, "words", why.Words, "next", i.Next)
 	}
-	if dropped && why.Kind != albion.SetbackGone {
-		m.abandon(ctx, before, arn, why.Kind != albion.SetbackUnavailable)
-	}
 	return nil
-}
-
-// abandon removes the records of an order and, from a CA that answers, takes
-// back the names that are not proved yet.
-func (m *Manager) abandon(ctx context.Context, s *albion.State, arn albion.ARN, answers bool) {
-	request, ok := underWay(s, arn)
-	if i, known := s.Issuances.Get(string(arn)); !ok || !known || len(i.Order.Answers) == 0 {
-		return
-	}
-	client, err := m.client(request)
-	if err != nil {
-		return
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	if task, err := m.task(ctx, client, s, arn); err == nil {
-		if !answers {
-			m.clean(ctx, client, task)
-			return
-		}
-		err = client.Abandon(ctx, task)
-		m.log().Debug("gave back what was not proved", "certificate", arn, "error", err)
-	}
-}
-
-// clean removes the records of an order, also when the program is about to end.
-func (m *Manager) clean(ctx context.Context, client *acme.Client, task acme.Task) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	if err := client.CleanUp(ctx, task.Order); err != nil {
-		m.log().Warn("records of a challenge could not be removed", "error", err)
-	}
 }
 
 // checkClock warns when the CA's clock and ours differ: certificates would seem

@@ -49,6 +49,9 @@ func Request(d *albion.Draft, in CARequest) (cert *albion.Certificate, changed b
 	if err != nil {
 		return nil, false, err
 	}
+	if err := through(&d.State, cert.Request, want); err != nil {
+		return nil, false, err
+	}
 	secrets, err := in.bind(&d.State, want)
 	if err != nil {
 		return nil, false, err
@@ -88,14 +91,14 @@ func good(cert *albion.Certificate, domains []string, now time.Time) bool {
 
 // restart forgets an order that was for something else, and its failures.
 func restart(d *albion.Draft, arn albion.ARN) {
+	albion.EndOrder(d, arn)
 	old, ok := d.Issuances.Get(string(arn))
 	if !ok {
 		return
 	}
 	i := *old
-	i.Order, i.Last, i.Failures, i.Turn = nil, nil, 0, 0
+	i.Last, i.Failures, i.Turn = nil, 0, 0
 	albion.Put(d, &i)
-	albion.Delete[*albion.Key](d, albion.OrderKeyName(arn))
 }
 
 // hurry ends the wait after a failure.
@@ -111,9 +114,9 @@ func hurry(d *albion.Draft, arn albion.ARN) {
 
 // settle makes a certificate be none of a CA's any more.
 func settle(d *albion.Draft, cert *albion.Certificate) {
+	albion.EndOrder(d, cert.ARN)
 	cert.Request, cert.Pending = nil, false
 	albion.Delete[*albion.Issuance](d, string(cert.ARN))
-	albion.Delete[*albion.Key](d, albion.OrderKeyName(cert.ARN))
 }
 
 // request turns words into what the CA will be asked.
@@ -160,4 +163,38 @@ func (in *CARequest) request() (*albion.Request, error) {
 		return nil, refuse("KeyAlgorithm", "the key type %q is not known: expected ecdsa or rsa", printable(in.KeyType))
 	}
 	return r, nil
+}
+
+// through chooses the hosted zone that names are delegated into, when nobody has
+// said which: as before, or the only one that there is. It is kept, so that
+// another zone changes nothing.
+func through(s *albion.State, before, want *albion.Request) error {
+	if want.Method != albion.MethodDelegated {
+		return nil
+	}
+	var zones []string
+	for zone := range s.HostedZones.All() {
+		zones = append(zones, strings.TrimSuffix(zone.Name, "."))
+	}
+	outside := slices.ContainsFunc(want.Domains, func(domain string) bool {
+		_, err := s.Delegation(want, domain)
+		return err != nil
+	})
+	switch {
+	case want.Argument != "" || !outside:
+	case before != nil && before.Method == albion.MethodDelegated && slices.Contains(zones, before.Argument):
+		want.Argument = before.Argument
+	case len(zones) == 1:
+		want.Argument = zones[0]
+	case len(zones) == 0:
+		return refuse("ValidationMethod", "dns-delegated needs a hosted zone to delegate into, and there is none: make one with `albion dns zone create`, and have its NS records lead here")
+	default:
+		return refuse("ValidationMethod", "there are several hosted zones to delegate into (%s): say which, as dns-delegated=%s", strings.Join(zones, ", "), zones[0])
+	}
+	for _, domain := range want.Domains {
+		if _, err := s.Delegation(want, domain); err != nil {
+			return err
+		}
+	}
+	return nil
 }

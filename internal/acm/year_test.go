@@ -126,7 +126,7 @@ func live(t *testing.T, life time.Duration, down func(time.Time) bool, why *albi
 		case down(now):
 			out.orders, out.failed = out.orders+1, out.failed+1
 			begun(t, d, cert.ARN, now)
-			_, err = acm.Fail(d, cert.ARN, why, now)
+			err = acm.Fail(d, cert.ARN, why, now)
 		default:
 			out.orders, out.issued, out.last = out.orders+1, out.issued+1, now
 			if !before.Pending {

@@ -114,6 +114,12 @@ func profile(r *albion.Request, meta *acme.DirectoryMeta) (string, error) {
 	if r.Profile == "" && slices.ContainsFunc(r.Domains, isAddress) && slices.Contains(offered, shortLived) {
 		return shortLived, nil
 	}
+	// A person may need longer than the hour that Let's Encrypt's newer profiles
+	// leave to prove a name; its classic one leaves seven days ([LE] "Profiles").
+	const classic = "classic"
+	if r.Profile == "" && r.Method == albion.MethodManual && slices.Contains(offered, classic) {
+		return classic, nil
+	}
 	return r.Profile, nil
 }
 
@@ -355,19 +361,23 @@ func prefer(chains []acme.Certificate, issuer string) []byte {
 	return chains[0].ChainPEM
 }
 
-// Abandon gives up an order: records are removed and the names that are not
-// proved yet are given back, so that they count against no limit. It does what
-// it can; the errors are for the log.
-func (c *Client) Abandon(ctx context.Context, t Task) error {
-	err := c.CleanUp(ctx, t.Order)
+// GiveBack returns the names of an order that are not proved yet, so that they
+// count against no limit. That the CA does not know them any more is as good; an
+// error says that it could not be asked.
+func (c *Client) GiveBack(ctx context.Context, t Task) error {
+	var errs []error
 	for _, a := range t.Order.Answers {
-		authz, failed := c.ca.GetAuthorization(ctx, t.account(), a.Authorization)
-		if failed == nil && authz.Status == acme.StatusPending {
-			_, failed = c.ca.DeactivateAuthorization(ctx, t.account(), a.Authorization)
+		authz, err := c.ca.GetAuthorization(ctx, t.account(), a.Authorization)
+		if err == nil && authz.Status == acme.StatusPending {
+			_, err = c.ca.DeactivateAuthorization(ctx, t.account(), a.Authorization)
 		}
-		err = errors.Join(err, failed)
+		var s *albion.Setback
+		if err == nil || errors.As(c.explain(err, situation{doing: "giving back a name"}), &s) && s.Kind != albion.SetbackUnavailable && s.Kind != albion.SetbackLimited {
+			continue
+		}
+		errs = append(errs, err)
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // CleanUp removes what was presented for an order.
