@@ -38,19 +38,23 @@ var layers = map[string][]string{
 	},
 
 	// The control plane: changes the State.
-	"internal/store":   {},
-	"internal/acm":     {"internal/acme"},
-	"internal/acme":    {},
-	"internal/config":  {},
-	"internal/dns":     {},
-	"internal/resolve": {},
-	"internal/admin":   {"internal/acm", "internal/config", "internal/dns"},
+	"internal/store":     {},
+	"internal/acm":       {"internal/acme"},
+	"internal/acme":      {},
+	"internal/config":    {},
+	"internal/dns":       {},
+	"internal/resolve":   {},
+	"internal/awsclient": {},
+	"internal/admin":     {"internal/acm", "internal/config", "internal/dns"},
 
 	// A certificate authority for tests.
 	"internal/acme/acmetest": {},
 
 	// Name servers for tests.
 	"internal/resolve/resolvetest": {},
+
+	// AWS for tests.
+	"internal/awsclient/awstest": {},
 
 	// What others may use without the rest.
 	"sockjs":                {},
@@ -99,6 +103,10 @@ var guests = map[string]guest{
 		[]string{"internal/acme"}, "the plumbing of RFC 8555: nonces, signatures, documents. Apache-2.0."},
 	"github.com/letsencrypt/pebble/v2": {
 		[]string{"internal/acme/acmetest"}, "the CA that Let's Encrypt tests clients with; for tests, never in the program. MPL-2.0."},
+	"github.com/aws/aws-sdk-go-v2": {
+		[]string{"internal/awsclient"}, "AWS itself, with the credentials that every AWS tool finds: AWS's own. Apache-2.0, released weekly."},
+	"github.com/aws/smithy-go": {
+		[]string{"internal/awsclient"}, "the errors of AWS's SDK. Apache-2.0."},
 	"golang.org/x/sys": {
 		[]string{"internal/resolve"}, "which name servers Windows uses: the Go project's."},
 	"golang.org/x/net": {
