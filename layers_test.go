@@ -44,6 +44,7 @@ var layers = map[string][]string{
 	"internal/config":    {},
 	"internal/dns":       {},
 	"internal/resolve":   {},
+	"internal/certbot":   {},
 	"internal/awsclient": {},
 	"internal/admin":     {"internal/acm", "internal/config", "internal/dns"},
 
@@ -67,7 +68,7 @@ var layers = map[string][]string{
 	"examples/chat/chattest": {"examples/chat/room"},
 
 	// The only place that knows both planes.
-	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/admin", "examples/chat/room"},
+	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/certbot", "internal/admin", "examples/chat/room"},
 
 	// Measures the program from outside, as it does others.
 	"bench": {},

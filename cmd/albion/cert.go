@@ -22,7 +22,7 @@ func newCert(g *globals) *cobra.Command {
   albion cert import chat fullchain.pem privkey.pem
   albion cert export chat --dir ./live/chat`,
 	}
-	cmd.AddCommand(newCertRequest(g), newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g))
+	cmd.AddCommand(newCertRequest(g), newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g), newCertAdopt(g))
 	return cmd
 }
 

@@ -40,6 +40,7 @@ func (s *Service) Operations() http.Handler {
 		return &status, nil
 	}))
 	s.zoneOperations(mux)
+	s.adoptOperations(mux)
 	return mux
 }
 

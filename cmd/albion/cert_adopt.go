@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/acm"
+	"github.com/albion-lb/albion/internal/admin"
+	"github.com/albion-lb/albion/internal/certbot"
+)
+
+func newCertAdopt(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "adopt",
+		Short:   "Take certificates over from another ACME client",
+		Example: "  albion cert adopt certbot --dry-run",
+	}
+	cmd.AddCommand(newAdoptCertbot(g))
+	return cmd
+}
+
+// adoptOptions is what `cert adopt certbot` is told.
+type adoptOptions struct {
+	dir    string
+	caRoot string
+	names  []string
+	dryRun bool
+	hooks  bool
+}
+
+func newAdoptCertbot(g *globals) *cobra.Command {
+	var o adoptOptions
+	cmd := &cobra.Command{
+		Use:   "certbot [NAME…]",
+		Short: "Take over what certbot looks after: certificates, accounts, methods",
+		Long: `Take over what certbot looks after, all of it or the lineages that are named.
+Each certificate is kept under the name of its lineage, with its key; one of that
+name that is here already keeps its ARN. The account comes along, so that the
+first renewal says which certificate it replaces and counts against no limit of
+the CA. Names that certbot proved on port 80 are proved by Albion's own listener
+there; DNS methods that Albion knows go on with the same credentials.
+
+Certbot's folder is only read. What still runs certbot here is named, with the
+command that ends it: two that renew the same names reach the CA's limits.`,
+		Example: `  albion cert adopt certbot --dry-run
+  albion cert adopt certbot
+  albion cert adopt certbot chat.example.com --dir /backup/letsencrypt --json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.names = args
+			return g.adopt(cmd.Context(), o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.dir, "dir", "/etc/letsencrypt", "certbot's configuration folder")
+	flags.StringVar(&o.caRoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "show what would become of each lineage, and change nothing")
+	flags.BoolVar(&o.hooks, "hooks", false, "run the deploy hooks after Albion's renewals, too")
+	flags.BoolVar(&g.json, "json", false, "print the result for programs")
+	cmd.MarkFlagDirname("dir")
+	cmd.MarkFlagFilename("ca-root", "pem", "crt")
+	return cmd
+}
+
+// adoption is what came of a lineage, for people and programs.
+type adoption struct {
+	admin.Adopted
+	CA         string
+	MethodNow  string
+	MethodHere string `json:",omitempty"`
+	Hooks      []string
+	Decision   string   `json:",omitempty"`
+	Notes      []string `json:",omitempty"`
+}
+
+// adoptReport is all that `cert adopt certbot` says.
+type adoptReport struct {
+	Dir      string
+	DryRun   bool
+	Lineages []adoption
+	Running  []certbot.Schedule // what still runs certbot here
+}
+
+// adopt reads certbot's folder and takes it over.
+func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
+	if o.hooks {
+		return errors.New("hooks are not built yet: leave --hooks out; the table shows the commands that certbot ran after a renewal")
+	}
+	roots, err := readRoot(o.caRoot)
+	if err != nil {
+		return err
+	}
+	tree, err := certbot.Read(o.dir)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(tree, o.names)
+	if err != nil {
+		return err
+	}
+	scripts, err := filepath.Abs(filepath.Join(g.dataDir, "hooks"))
+	if err != nil {
+		return err
+	}
+	request := admin.AdoptRequest{Roots: roots, DryRun: o.dryRun}
+	report := adoptReport{Dir: tree.Dir, DryRun: o.dryRun, Lineages: []adoption{}, Running: certbot.Schedules(ctx, certbot.Host{Root: "/", Run: output})}
+	var programs []*certbot.Script
+	for _, l := range chosen {
+		plan := l.Plan(scripts)
+		if plan.Script != nil {
+			programs = append(programs, plan.Script)
+		}
+		report.Lineages = append(report.Lineages, describeLineage(tree, &l, plan))
+		if l.Problem == "" {
+			if err := addLineage(&request, &l, plan.Way); err != nil {
+				return err
+			}
+		}
+	}
+	err = on(g.connectUnless(o.dryRun), func(c *admin.Client) error {
+		if !o.dryRun {
+			if err := writeScripts(programs); err != nil {
+				return err
+			}
+		}
+		result, err := c.Adopt(ctx, request)
+		if err != nil {
+			return err
+		}
+		report.merge(result)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if g.json {
+		return g.print(report)
+	}
+	return g.showAdoption(&report)
+}
+
+// connectUnless is look where nothing is changed.
+func (g *globals) connectUnless(dryRun bool) func() (*admin.Client, func() error, error) {
+	if dryRun {
+		return g.look
+	}
+	return g.connect
+}
+
+// choose returns the lineages with these names, or all of them.
+func choose(tree *certbot.Tree, names []string) ([]certbot.Lineage, error) {
+	if len(tree.Lineages) == 0 {
+		return nil, fmt.Errorf("certbot looks after nothing in %s", tree.Dir)
+	}
+	if len(names) == 0 {
+		return tree.Lineages, nil
+	}
+	var chosen []certbot.Lineage
+	for _, name := range names {
+		i := slices.IndexFunc(tree.Lineages, func(l certbot.Lineage) bool { return l.Name == name })
+		if i < 0 {
+			var all []string
+			for _, l := range tree.Lineages {
+				all = append(all, l.Name)
+			}
+			return nil, fmt.Errorf("certbot has no lineage %q in %s: it has %s", name, tree.Dir, strings.Join(all, ", "))
+		}
+		chosen = append(chosen, tree.Lineages[i])
+	}
+	return chosen, nil
+}
+
+// describeLineage is what is known before anything is taken over.
+func describeLineage(tree *certbot.Tree, l *certbot.Lineage, plan certbot.Plan) adoption {
+	names, leaf := l.Leaf()
+	a := adoption{
+		Adopted: admin.Adopted{Name: l.Name, Action: admin.ActionLeaveOut, Domains: names},
+		CA:      acm.IssuerName(l.Directory), MethodNow: l.Authenticator, MethodHere: plan.Way,
+		Hooks: []string{}, Decision: plan.Decision, Notes: append(slices.Clone(l.Notes), plan.Notes...),
+	}
+	if leaf != nil {
+		a.NotAfter = &leaf.NotAfter
+	}
+	for _, hooks := range []certbot.Hooks{tree.Hooks, l.Hooks} {
+		a.Hooks = slices.Concat(a.Hooks, hooks.Pre, hooks.Deploy, hooks.Post)
+	}
+	return a
+}
+
+// addLineage puts a lineage, and its account once, into what the server is asked.
+func addLineage(r *admin.AdoptRequest, l *certbot.Lineage, way string) error {
+	c := admin.AdoptCertificate{
+		Name: l.Name, Directory: l.Directory, Challenge: way, Profile: l.Profile,
+		Sources: []acm.Source{
+			{Name: fmt.Sprintf("fullchain%d.pem", l.Version), PEM: l.Fullchain},
+			{Name: fmt.Sprintf("privkey%d.pem", l.Version), PEM: l.Privkey},
+		},
+	}
+	if l.Account != nil {
+		c.Account = l.Account.Directory + " " + l.Account.ID
+		if !slices.ContainsFunc(r.Accounts, func(a admin.AdoptAccount) bool { return a.ID == c.Account }) {
+			key, err := x509.MarshalPKCS8PrivateKey(l.Account.Key)
+			if err != nil {
+				return fmt.Errorf("the key of the account %s cannot be kept", l.Account.ID)
+			}
+			r.Accounts = append(r.Accounts, admin.AdoptAccount{
+				ID: c.Account, Directory: l.Account.Directory, Email: l.Account.Email, URL: l.Account.URL, Key: key,
+			})
+		}
+	}
+	r.Certificates = append(r.Certificates, c)
+	return nil
+}
+
+// merge adds what the server said.
+func (r *adoptReport) merge(result *admin.AdoptResult) {
+	for _, adopted := range result.Certificates {
+		i := slices.IndexFunc(r.Lineages, func(a adoption) bool { return a.Name == adopted.Name })
+		if i < 0 {
+			continue
+		}
+		if adopted.NotAfter == nil { // it was left out; what could be read of it still helps
+			adopted.Domains, adopted.NotAfter = r.Lineages[i].Domains, r.Lineages[i].NotAfter
+		}
+		r.Lineages[i].Adopted = adopted
+		switch {
+		case adopted.Action == admin.ActionLeaveOut:
+			r.Lineages[i].Decision = adopted.Problem
+		case adopted.Problem != "":
+			r.Lineages[i].Decision, r.Lineages[i].MethodHere = adopted.Problem, ""
+		}
+	}
+}
+
+// writeScripts writes the programs that prove names, for the server's user alone.
+func writeScripts(programs []*certbot.Script) error {
+	for _, p := range programs {
+		if err := os.MkdirAll(filepath.Dir(p.Path), 0o700); err != nil {
+			return err
+		}
+		if err := replaceFile(p.Path, p.Text, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *globals) showAdoption(r *adoptReport) error {
+	var rows [][]string
+	for _, a := range r.Lineages {
+		expires, here := "-", a.MethodHere
+		if a.NotAfter != nil {
+			expires = a.NotAfter.Local().Format(time.DateOnly)
+		}
+		if here == "" {
+			here = "needs decision"
+		}
+		if a.Action == admin.ActionLeaveOut {
+			here = "-"
+		}
+		method, _, _ := strings.Cut(here, "=")
+		hooks := "-"
+		if n := len(a.Hooks); n > 0 {
+			hooks = fmt.Sprint(n)
+		}
+		rows = append(rows, []string{a.Name, expires, a.CA, orDash(a.MethodNow), method, hooks, a.Action, strings.Join(a.Domains, ", ")})
+	}
+	if err := table(g.out, []string{"LINEAGE", "EXPIRES", "CA", "METHOD NOW", "METHOD HERE", "HOOKS", "ACTION", "NAMES"}, rows); err != nil {
+		return err
+	}
+	for _, a := range r.Lineages {
+		g.showAdopted(&a)
+	}
+	g.showSchedules(r)
+	if r.DryRun {
+		fmt.Fprintln(g.out, "This was a dry run: nothing has changed.")
+	}
+	return nil
+}
+
+// showAdopted says what the row of a lineage leaves open.
+func (g *globals) showAdopted(a *adoption) {
+	if a.Decision != "" {
+		fmt.Fprintf(g.out, "  %s: %s\n", a.Name, a.Decision)
+	}
+	if name, argument, ok := strings.Cut(a.MethodHere, "="); ok && albion.Method(name) == albion.MethodExec {
+		fmt.Fprintf(g.out, "  %s: its hooks become %s\n", a.Name, argument)
+	}
+	for _, note := range slices.Concat(a.Notes, a.Warnings) {
+		fmt.Fprintf(g.out, "  %s: %s\n", a.Name, note)
+	}
+	for _, hook := range a.Hooks {
+		fmt.Fprintf(g.out, "  %s: certbot ran around a renewal: %s\n", a.Name, hook)
+	}
+	if a.Action == admin.ActionAdopt && !a.Exempt {
+		fmt.Fprintf(g.out, "  %s: Albion's own account at this CA goes on, so the first renewal counts against the CA's limits\n", a.Name)
+	}
+}
+
+func (g *globals) showSchedules(r *adoptReport) {
+	for _, s := range r.Running {
+		fmt.Fprintf(g.out, "warning: %s still runs certbot, which would renew the same names: %s\n", s.What, s.Stop)
+	}
+}
+
+// output runs a program for a look at this machine.
+func output(ctx context.Context, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, args...).Output()
+	return string(out), err
+}
