@@ -103,9 +103,9 @@ func (s *Service) Adopt(ctx context.Context, in AdoptRequest) (*AdoptResult, err
 func (s *Service) adopt(d *albion.Draft, in AdoptCertificate, account *acm.AdoptedAccount, roots string) (Adopted, error) {
 	now := s.cfg.Now()
 	out := Adopted{Name: in.Name, Action: ActionImport}
-	bundle, err := acm.Read(now, in.Sources...)
-	if err != nil {
-		out.Action, out.Problem = ActionLeaveOut, err.Error()
+	bundle, problem := acm.Read(now, in.Sources...)
+	if problem != nil {
+		out.Action, out.Problem = ActionLeaveOut, problem.Error()
 		return out, nil
 	}
 	old, err := find(&d.State, in.Name)

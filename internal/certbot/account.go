@@ -98,18 +98,23 @@ func (r *reader) readAccount(dir string) (*Account, error) {
 		return nil, fmt.Errorf("%s: %w", keyFile, err)
 	}
 	a := &Account{Key: key}
-	registration, err := readFile(filepath.Join(dir, "regr.json"))
-	if err != nil {
-		return a, nil // the key is enough for the CA to find the account
+	// The key is enough for the CA to find the account, should the rest be missing.
+	if registration, err := readFile(filepath.Join(dir, "regr.json")); err == nil {
+		a.registered(registration)
 	}
+	return a, nil
+}
+
+// registered takes what the CA answered when the account was made.
+func (a *Account) registered(data []byte) {
 	var kept struct {
 		URI  string `json:"uri"`
 		Body struct {
 			Contact []string `json:"contact"`
 		} `json:"body"`
 	}
-	if err := json.Unmarshal(registration, &kept); err != nil {
-		return a, nil
+	if json.Unmarshal(data, &kept) != nil {
+		return
 	}
 	a.URL = kept.URI
 	for _, contact := range kept.Body.Contact {
@@ -117,7 +122,6 @@ func (r *reader) readAccount(dir string) (*Account, error) {
 			a.Email = email
 		}
 	}
-	return a, nil
 }
 
 // isEmail says whether a text is one plain e-mail address. Others are not worth

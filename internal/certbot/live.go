@@ -119,9 +119,7 @@ func (w *liveWriter) version(contents PEM) (number int, changed bool, err error)
 		return last, false, nil
 	}
 	for _, name := range files {
-		if _, version := split(name); version > number {
-			number = version // also of one that was cut short
-		}
+		number = max(number, versionOf(name)) // also of one that was cut short
 	}
 	number++
 	for _, kind := range kinds {

@@ -237,7 +237,7 @@ func newest(files []string) int {
 	have := map[int]int{}
 	best := 0
 	for _, name := range files {
-		if _, version := split(name); version > 0 {
+		if version := versionOf(name); version > 0 {
 			if have[version]++; have[version] == len(kinds) {
 				best = max(best, version)
 			}
@@ -246,18 +246,18 @@ func newest(files []string) int {
 	return best
 }
 
-// split takes a file's name apart; version is 0 when it is none of the four.
-func split(name string) (kind string, version int) {
+// versionOf is the number in a file's name; 0 when it is none of the four.
+func versionOf(name string) int {
 	stem, ok := strings.CutSuffix(name, ".pem")
-	kind = strings.TrimRight(stem, "0123456789")
+	kind := strings.TrimRight(stem, "0123456789")
 	if !ok || !slices.Contains(kinds[:], kind) {
-		return "", 0
+		return 0
 	}
 	version, err := strconv.Atoi(stem[len(kind):])
 	if err != nil || version < 1 || file(kind, version) != name {
-		return "", 0
+		return 0
 	}
-	return kind, version
+	return version
 }
 
 // names lists a folder, sorted.
