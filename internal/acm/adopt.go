@@ -74,7 +74,7 @@ func Adopt(d *albion.Draft, in Adoption) (Adopted, error) {
 		i.Account = registrationID(cert.Request)
 	}
 	albion.Put(d, i)
-	return Adopted{Certificate: cert, Exempt: mine && replaces(cert, i, i.Account) != ""}, nil
+	return Adopted{Certificate: cert, Exempt: mine && replaces(cert, i, cert.Request) != ""}, nil
 }
 
 func keyTypeOf(key crypto.Signer) string {
