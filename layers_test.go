@@ -44,6 +44,7 @@ var layers = map[string][]string{
 	"internal/config":    {},
 	"internal/dns":       {},
 	"internal/resolve":   {},
+	"internal/solve":     {"internal/acme", "internal/resolve"},
 	"internal/certbot":   {},
 	"internal/awsclient": {},
 	"internal/admin":     {"internal/acm", "internal/config", "internal/dns"},

@@ -135,7 +135,7 @@ const lookEvery = 200 * time.Millisecond
 func (g *globals) await(ctx context.Context, c *admin.Client, name string, begun time.Time) (*admin.Certificate, error) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	progress := progress{out: g.out}
+	progress, wanted := progress{out: g.out}, newWantedView(g.out)
 	for {
 		cert, err := c.Certificate(ctx, name)
 		if err != nil {
@@ -146,6 +146,7 @@ func (g *globals) await(ctx context.Context, c *admin.Client, name string, begun
 			return nil, fmt.Errorf("the certificate %s is no longer requested from a CA", name)
 		}
 		progress.show(i.Steps)
+		wanted.show(i.Wanted, i.Until)
 		switch {
 		case i.Problem != nil && i.Failed.After(begun):
 			return nil, failedAttempt(i)

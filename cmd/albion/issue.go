@@ -64,14 +64,19 @@ func (s *server) changes(ctx context.Context) (changed <-chan struct{}, end func
 	return out, watch.Wait
 }
 
+// newManager makes who obtains and renews the certificates of CAs.
+func (s *server) newManager() *acm.Manager {
+	return &acm.Manager{
+		State: s.store.State, Update: s.store.Update, Live: s.served.wait, Solver: s.solver,
+		CA:  acme.Config{UserAgent: "albion/" + version()},
+		Now: time.Now, After: time.After, Rand: rand.Reader, Log: s.log,
+	}
+}
+
 // issue obtains and renews the certificates of CAs.
 func (s *server) issue(ctx context.Context) error {
 	changed, end := s.changes(ctx)
 	defer end()
-	manager := acm.Manager{
-		State: s.store.State, Changed: changed, Update: s.store.Update, Live: s.served.wait,
-		CA:  acme.Config{UserAgent: "albion/" + version()},
-		Now: time.Now, After: time.After, Rand: rand.Reader, Log: s.log,
-	}
-	return manager.Run(ctx)
+	s.manager.Changed = changed
+	return s.manager.Run(ctx)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/albion-lb/albion/internal/admin"
 	"github.com/albion-lb/albion/internal/dns"
 	"github.com/albion-lb/albion/internal/edge"
+	"github.com/albion-lb/albion/internal/resolve"
 	"github.com/albion-lb/albion/internal/store"
 )
 
@@ -33,6 +34,8 @@ type server struct {
 	edge    *edge.Edge
 	names   *dns.Server
 	service *admin.Service
+	manager *acm.Manager      // of certificates that CAs issue
+	resolve *resolve.Resolver // asks the name servers of others
 	served  served            // which State the data plane serves
 	socket  net.Listener      // the operator's
 	public  net.Listener      // metrics, health and status; nil: none
@@ -47,6 +50,8 @@ type serverOptions struct {
 	logFormat string
 	verbose   bool
 	quiet     bool // log only what goes wrong
+	resolvers []string
+	dnsPort   int // of the authoritative name servers of others; 0: 53
 }
 
 const socketName = "albion.sock"
@@ -79,7 +84,11 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	srv := &server{dataDir: o.dataDir, log: log, level: level, store: state}
 	srv.edge = edge.New(edge.Config{Log: log, StickinessKey: key, Stdout: s.out, Grace: o.grace})
 	srv.names = dns.New(dns.Config{Log: log, Seen: srv.edge.Seen, Addresses: ownAddresses})
-	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Version: version()})
+	srv.manager = srv.newManager()
+	if srv.resolve, err = resolve.New(resolve.Config{Servers: o.resolvers, Port: o.dnsPort}); err != nil {
+		return nil, fmt.Errorf("--resolver: %w", err)
+	}
+	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Wanted: srv.manager.Wanted, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
 		return nil, err
 	}

@@ -78,15 +78,21 @@ func onlyForCAs(up *config.UpOptions, o issuerOptions) error {
 
 // narrate shows what becomes of the first certificate, until it is there.
 func (g *globals) narrate(ctx context.Context, s *server, domains []string) {
-	progress := progress{out: g.out}
+	progress, wanted := progress{out: g.out}, newWantedView(g.out)
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
 	var failed time.Time
-	for state := range s.store.Watch(ctx) {
+	for ; ctx.Err() == nil; pause(ctx, ticker) {
+		state := s.store.State()
 		cert, i := issuedFor(state, domains)
 		if cert == nil {
 			return
 		}
 		if i != nil {
 			progress.show(i.Steps)
+			if shown, err := s.service.Certificate(string(cert.ARN)); err == nil && shown.Issuance != nil {
+				wanted.show(shown.Issuance.Wanted, shown.Issuance.Until)
+			}
 			if i.Last != nil && i.Failed.After(failed) {
 				failed = i.Failed
 				fmt.Fprintf(g.out, "  %s\n  next: %s\n", i.Last.Sentence, i.Last.Advice)
@@ -100,6 +106,14 @@ func (g *globals) narrate(ctx context.Context, s *server, domains []string) {
 			fmt.Fprintf(g.out, "The certificate for %s is in place, valid until %s, and renews itself.\n", strings.Join(cert.Domains, ", "), cert.NotAfter.Local().Format(time.DateOnly))
 			return
 		}
+	}
+}
+
+// pause waits for the next look.
+func pause(ctx context.Context, ticker *time.Ticker) {
+	select {
+	case <-ticker.C:
+	case <-ctx.Done():
 	}
 }
 

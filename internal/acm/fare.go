@@ -114,3 +114,12 @@ func method(r *albion.Request) string {
 	}
 	return way + " at " + ca
 }
+
+// Expiry is when the CA stops waiting for the proofs of a certificate's order;
+// zero: nothing is under way, or the CA does not say.
+func Expiry(i *albion.Issuance) time.Time {
+	if i.Order == nil {
+		return time.Time{}
+	}
+	return expiry(i.Order)
+}

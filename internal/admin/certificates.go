@@ -30,7 +30,7 @@ type Certificate struct {
 	Name         string
 	ARN          albion.ARN
 	Domains      []string
-	Status       string // ok, expiring, expired, not yet valid, unused; of a CA's: pending, renewing, retrying, at risk
+	Status       string // ok, expiring, expired, not yet valid, unused; of a CA's: pending, waiting, renewing, retrying, at risk
 	Reason       string `json:",omitempty"`
 	Next         string `json:",omitempty"` // what happens next, and when
 	Method       string // how the next contents come
@@ -146,7 +146,7 @@ func (s *Service) DeleteCertificate(ctx context.Context, name string) (*Certific
 }
 
 func (s *Service) describe(state *albion.State, c *albion.Certificate, used map[albion.ARN][]string) Certificate {
-	fare := acm.FareOf(state, c, s.cfg.Now(), len(used[c.ARN]) > 0)
+	fare := wait(acm.FareOf(state, c, s.cfg.Now(), len(used[c.ARN]) > 0), s.wanted(c.ARN))
 	return Certificate{
 		Name: c.Name, ARN: c.ARN, Domains: c.Domains, Status: fare.Word, Reason: fare.Reason, Next: fare.Next, Method: fare.Method, Issuer: c.Issuer,
 		KeyAlgorithm: c.KeyAlgorithm, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter,

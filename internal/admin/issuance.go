@@ -30,6 +30,8 @@ type Issuance struct {
 	Problem  *albion.Setback `json:",omitempty"`
 	Failed   *time.Time      `json:",omitempty"`
 	Again    *time.Time      `json:",omitempty"` // when the next attempt begins
+	Wanted   []Wanted        `json:",omitempty"` // DNS records that it waits for
+	Until    *time.Time      `json:",omitempty"` // when the CA stops waiting for them
 }
 
 // Request asks a CA for a certificate. It returns at once; the certificate
@@ -66,13 +68,16 @@ func (s *Service) issuance(state *albion.State, c *albion.Certificate) *Issuance
 	if c.Request == nil {
 		return nil
 	}
-	out := &Issuance{Request: *c.Request, Pending: c.Pending, Steps: []string{}}
+	out := &Issuance{Request: *c.Request, Pending: c.Pending, Steps: []string{}, Wanted: s.wanted(c.ARN)}
 	i, ok := state.Issuances.Get(string(c.ARN))
 	if !ok {
 		return out
 	}
 	out.UnderWay, out.Failures, out.Problem = i.Order != nil, i.Failures, i.Last
 	out.Steps = append(out.Steps, i.Steps...)
+	if until := acm.Expiry(i); out.Wanted != nil && !until.IsZero() {
+		out.Until = &until
+	}
 	if i.Last != nil {
 		failed, again := i.Failed, i.Next
 		out.Failed, out.Again = &failed, &again

@@ -27,6 +27,7 @@ type Config struct {
 	Store   Store
 	Seen    func() albion.Seen
 	Metrics func() []albion.Metric
+	Wanted  func(albion.ARN) []albion.Wanted // what a certificate's order waits for; nil: nothing
 	Version string
 	Now     func() time.Time // nil: time.Now
 	Rand    io.Reader        // nil: crypto/rand
