@@ -69,7 +69,7 @@ var layers = map[string][]string{
 	"examples/chat/chattest": {"examples/chat/room"},
 
 	// The only place that knows both planes.
-	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/certbot", "internal/admin", "examples/chat/room"},
+	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/resolve", "internal/solve", "internal/certbot", "internal/admin", "examples/chat/room"},
 
 	// Measures the program from outside, as it does others.
 	"bench": {},
