@@ -194,7 +194,7 @@ func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) err
 	i.Next = latest(now.Add(wait), s.Until)
 	var dropped bool // the order has ended with it
 	if i.Turn, dropped = pass(c, i, s, now); dropped {
-		i.Next = now
+		i.Next, i.Begun = now, nil // the budget is each CA's
 	}
 	i.Steps = say(i.Steps, s.Sentence)
 	switch s.Kind {

@@ -21,7 +21,10 @@ import (
 type estate struct {
 	t     *testing.T
 	ca    *acmetest.CA
-	ahead time.Duration // of the clock
+	port  int                  // where the site is
+	tune  func(*acm.CARequest) // changes what is requested; may be nil
+	tools func(*acm.Manager)   // changes the manager; may be nil
+	ahead time.Duration        // of the clock
 
 	mu      sync.Mutex // guards what follows
 	state   *albion.State
@@ -44,7 +47,8 @@ func newEstate(t *testing.T, o acmetest.Options) *estate {
 		_ = site.Close()
 		<-done
 	})
-	o.HTTPPort = l.Addr().(*net.TCPAddr).Port
+	e.port = l.Addr().(*net.TCPAddr).Port
+	o.HTTPPort = e.port
 	e.ca = acmetest.New(t, o)
 	return e
 }
@@ -95,10 +99,14 @@ func (e *estate) request(domains ...string) albion.ARN {
 	e.t.Helper()
 	var arn albion.ARN
 	_, err := e.update(e.t.Context(), func(d *albion.Draft) error {
-		cert, _, err := acm.Request(d, acm.CARequest{
+		in := acm.CARequest{
 			Name: "chat", Domains: domains, Issuer: e.ca.Directory, Roots: e.ca.ServerRoot, Email: "me@example.com", Again: true,
 			Now: e.time(), Rand: rand.Reader, ID: [16]byte{1},
-		})
+		}
+		if e.tune != nil {
+			e.tune(&in)
+		}
+		cert, _, err := acm.Request(d, in)
 		if err != nil {
 			return err
 		}
@@ -126,6 +134,9 @@ func (e *estate) runUntil(done func(*albion.State) bool) {
 	m := acm.Manager{
 		State: e.now, Changed: changed, Update: e.update, CA: acme.Config{Poll: 10 * time.Millisecond},
 		Now: e.time, After: time.After, Rand: rand.Reader,
+	}
+	if e.tools != nil {
+		e.tools(&m)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()

@@ -23,6 +23,7 @@ type Config struct {
 	Solver    Solver        // presents what our own listeners do not answer; nil: they answer all
 	Chain     string        // common name of the issuer whose chain is preferred; "": the CA's choice
 	Poll      time.Duration // between questions, when the CA does not say; 0: 2 s
+	Timeout   time.Duration // of one question; 0: 30 s
 	Now       func() time.Time
 	UserAgent string
 }
@@ -40,7 +41,7 @@ func New(c Config) (*Client, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.Poll = cmp.Or(c.Poll, 2*time.Second)
+	c.Poll, c.Timeout = cmp.Or(c.Poll, 2*time.Second), cmp.Or(c.Timeout, requestTimeout)
 	t, err := newTransport(c)
 	if err != nil {
 		return nil, err

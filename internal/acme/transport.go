@@ -24,8 +24,9 @@ const (
 // shows neither Retry-After nor the clock of the CA, and asks again at once where
 // the CA has asked to be left alone.
 type transport struct {
-	base http.RoundTripper
-	now  func() time.Time
+	base    http.RoundTripper
+	timeout time.Duration
+	now     func() time.Time
 
 	mu      sync.Mutex // guards what follows
 	refusal *refusal   // the CA has asked to be left alone
@@ -145,16 +146,16 @@ func newTransport(c Config) (*transport, error) {
 	}
 	base := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: requestTimeout, MaxResponseHeaderBytes: 64 << 10,
+		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: c.Timeout, MaxResponseHeaderBytes: 64 << 10,
 		MaxConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
 	}
-	return &transport{base: base, now: c.Now}, nil
+	return &transport{base: base, timeout: c.Timeout, now: c.Now}, nil
 }
 
 // httpClient is for one CA: bounded in time and in redirects.
 func (t *transport) httpClient() *http.Client {
 	return &http.Client{
-		Transport: t, Timeout: requestTimeout,
+		Transport: t, Timeout: t.timeout,
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errors.New("the CA redirects in circles")

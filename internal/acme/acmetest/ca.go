@@ -48,10 +48,11 @@ type CA struct {
 	Store      *db.MemoryStore
 	DNS        *DNS
 
-	ca    *ca.CAImpl
-	mu    sync.Mutex // guards what follows
-	asked map[string]int
-	fault func(http.ResponseWriter, *http.Request) bool
+	ca     *ca.CAImpl
+	client *http.Client // trusts the CA's server
+	mu     sync.Mutex   // guards what follows
+	asked  map[string]int
+	fault  func(http.ResponseWriter, *http.Request) bool
 }
 
 // New starts a CA that ends with the test.
@@ -77,7 +78,7 @@ func New(t testing.TB, o Options) *CA {
 	}))
 	server.Config.ErrorLog = silent
 	t.Cleanup(server.Close)
-	out.Directory = server.URL + wfe.DirectoryPath
+	out.Directory, out.client = server.URL+wfe.DirectoryPath, server.Client()
 	out.ServerRoot = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	return out
 }
@@ -167,7 +168,8 @@ func (c *CA) Fail(what string, status int, retryAfter, problem, detail string) {
 	})
 }
 
-// Lose lets the CA do one kind of request and loses its answer.
+// Lose cuts off one kind of request before the CA has it. A Front loses answers
+// to what the CA has done.
 func (c *CA) Lose(what string) {
 	c.Fault(func(w http.ResponseWriter, r *http.Request) bool {
 		if kind(r.URL.Path) != what {
