@@ -37,7 +37,7 @@ func (e *Edge) compile(s *albion.State, plan logPlan) (map[albion.ARN]*compiled,
 		if err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.ARN, err)
 		}
-		c.view.Proofs = proofs
+		c.view.Proofs, c.view.Beacon = proofs, e.cfg.Beacon
 		all[l.ARN] = c
 	}
 	return all, nil

@@ -24,6 +24,7 @@ type Config struct {
 	Stdout         io.Writer     // for access logs that go to "stdout"
 	Grace          time.Duration // for requests and tunnels in flight when Run ends; 0: 30 s
 	MaxConnections int           // clients at the same time, all listeners together; 0: 100,000
+	Beacon         proxy.Beacon  // answers tokens of this process at the CA's place; nil: none
 	Retry          time.Duration // between attempts to open a socket that could not be opened; 0: 2 s
 }
 

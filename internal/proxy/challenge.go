@@ -10,7 +10,7 @@ const challengePath = "/.well-known/acme-challenge/"
 // it did. No redirect, rule or sign-in stands in its way; any other token goes on
 // to the rules, since a server behind may have an ACME client of its own.
 func (x *exchange) prove() bool {
-	if len(x.view.Proofs) == 0 {
+	if len(x.view.Proofs) == 0 && x.view.Beacon == nil {
 		return false
 	}
 	r := &x.c.req
@@ -19,6 +19,9 @@ func (x *exchange) prove() bool {
 		return false
 	}
 	proof, ok := x.view.Proofs[string(token)]
+	if !ok && x.view.Beacon != nil {
+		proof, ok = x.view.Beacon(string(token))
+	}
 	if !ok {
 		return false
 	}

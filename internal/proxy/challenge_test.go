@@ -39,3 +39,22 @@ func TestLiveTokensAreAnsweredBeforeEveryRule(t *testing.T) {
 		}
 	}
 }
+
+func TestABeaconIsAnsweredBesideLiveTokens(t *testing.T) {
+	to := albion.DefaultRedirect()
+	to.Protocol, to.Port, to.Status = "HTTPS", "443", 301
+	routes, err := route.Compile(albion.Action{Redirect: &to}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBalancer(t, func(v *proxy.View) {
+		v.Routes, v.Proofs = routes, map[string]string{"live": "live.thumbprint"}
+		v.Beacon = func(token string) (string, bool) { return "beacon " + token, token == "mine" || token == "live" }
+	})
+	for token, want := range map[string]string{"mine": "beacon mine", "live": "live.thumbprint", "another": ""} {
+		answer, body := b.ask("GET /.well-known/acme-challenge/" + token + " HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n")
+		if status := map[bool]int{true: 200, false: 301}[want != ""]; answer.StatusCode != status || status == 200 && body != want {
+			t.Errorf("%s: %d %q, want %d %q", token, answer.StatusCode, body, status, want)
+		}
+	}
+}

@@ -32,8 +32,13 @@ type View struct {
 	Routes       *route.Table
 	Groups       map[albion.ARN]*target.Group
 	Proofs       map[string]string // by token: what a CA is answered before any rule
+	Beacon       Beacon            // nil: none
 	Log          *accesslog.Log    // nil: no access log; a line goes to the one that is set when it is written
 }
+
+// Beacon answers a token that was made in this process, so that it can be
+// recognised from outside. It must not block. ok is false for every other token.
+type Beacon func(token string) (answer string, ok bool)
 
 // Client is an accepted connection whose TLS handshake, if any, is done.
 type Client struct {
