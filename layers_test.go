@@ -47,7 +47,8 @@ var layers = map[string][]string{
 	"internal/solve":     {"internal/acme", "internal/resolve"},
 	"internal/certbot":   {},
 	"internal/awsclient": {},
-	"internal/admin":     {"internal/acm", "internal/config", "internal/dns"},
+	"internal/doctor":    {"internal/resolve"},
+	"internal/admin":     {"internal/acm", "internal/config", "internal/dns", "internal/doctor"},
 
 	// A certificate authority for tests.
 	"internal/acme/acmetest": {},
@@ -69,7 +70,7 @@ var layers = map[string][]string{
 	"examples/chat/chattest": {"examples/chat/room"},
 
 	// The only place that knows both planes.
-	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/resolve", "internal/solve", "internal/certbot", "internal/admin", "examples/chat/room"},
+	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/resolve", "internal/solve", "internal/certbot", "internal/doctor", "internal/admin", "examples/chat/room"},
 
 	// Measures the program from outside, as it does others.
 	"bench": {},
@@ -112,7 +113,7 @@ var guests = map[string]guest{
 	"golang.org/x/sys": {
 		[]string{"internal/resolve"}, "which name servers Windows uses: the Go project's."},
 	"golang.org/x/net": {
-		[]string{"internal/acm", "internal/wire/h2", "bench"}, "international domain names (idna), HTTP/2 frames and HPACK: the Go project's."},
+		[]string{"internal/acm", "internal/doctor", "internal/wire/h2", "bench"}, "international domain names (idna), HTML, HTTP/2 frames and HPACK: the Go project's."},
 }
 
 // TestLayers holds every import of the program against the table.

@@ -35,7 +35,8 @@ configuration without cutting a connection.`,
 		Example: `  albion demo                                              # see it work, with a chat
   albion up --domain chat.example.com --to 127.0.0.1:8080  # HTTPS for your own server
   albion serve -c albion.yaml                              # the declarative way
-  albion status                                            # how everything stands`,
+  albion status                                            # how everything stands
+  albion doctor chat.example.com                           # what a browser and a CA would see`,
 		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
@@ -46,7 +47,7 @@ configuration without cutting a connection.`,
 	root.SetErr(s.err)
 	root.PersistentFlags().StringVar(&g.dataDir, "data", defaultDataDir(), "folder for the state and the keys (or $ALBION_DATA)")
 	root.SetVersionTemplate("albion {{.Version}}\n")
-	root.AddCommand(newDemo(g), newUp(g), newServe(g), newApply(g), newStatus(g), newCert(g), newDNS(g), newSchema(g))
+	root.AddCommand(newDemo(g), newUp(g), newServe(g), newApply(g), newStatus(g), newCert(g), newDNS(g), newDoctor(g), newSchema(g))
 	return root
 }
 

@@ -82,13 +82,17 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 		return nil, err
 	}
 	srv := &server{dataDir: o.dataDir, log: log, level: level, store: state}
-	srv.edge = edge.New(edge.Config{Log: log, StickinessKey: key, Stdout: s.out, Grace: o.grace})
+	light, err := newBeacon()
+	if err != nil {
+		return nil, err
+	}
+	srv.edge = edge.New(edge.Config{Log: log, Beacon: light.answer, StickinessKey: key, Stdout: s.out, Grace: o.grace})
 	srv.names = dns.New(dns.Config{Log: log, Seen: srv.edge.Seen, Addresses: ownAddresses})
 	srv.manager = srv.newManager()
 	if srv.resolve, err = resolve.New(resolve.Config{Servers: o.resolvers, Port: o.dnsPort}); err != nil {
 		return nil, fmt.Errorf("--resolver: %w", err)
 	}
-	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Wanted: srv.manager.Wanted, Version: version()})
+	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Beacon: light.token, Wanted: srv.manager.Wanted, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
 		return nil, err
 	}

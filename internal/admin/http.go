@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/doctor"
 )
 
 // maxRequest bounds a request's body, in bytes: a configuration file of 1 MiB,
@@ -39,6 +40,7 @@ func (s *Service) Operations() http.Handler {
 		status := s.Status()
 		return &status, nil
 	}))
+	mux.HandleFunc("POST /v1/known", answer(func(context.Context, struct{}) (*doctor.Known, error) { return s.Known(), nil }))
 	s.zoneOperations(mux)
 	s.adoptOperations(mux)
 	return mux

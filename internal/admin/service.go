@@ -28,6 +28,7 @@ type Config struct {
 	Seen    func() albion.Seen
 	Metrics func() []albion.Metric
 	Wanted  func(albion.ARN) []albion.Wanted // what a certificate's order waits for; nil: nothing
+	Beacon  func() (token, answer string)    // what the data plane answers at the CA's place; nil: nothing
 	Version string
 	Now     func() time.Time // nil: time.Now
 	Rand    io.Reader        // nil: crypto/rand
