@@ -18,6 +18,7 @@ import (
 type requestOptions struct {
 	request admin.CertificateRequest
 	caRoot  string
+	binding bindingOptions
 	accept  bool
 	dryRun  bool
 }
@@ -47,7 +48,8 @@ one of the DNS challenges.
 	flags.StringArrayVarP(&o.request.Domains, "domain", "d", nil, "name or IP address to be certified; may be repeated")
 	flags.StringVar(&o.request.Name, "name", "", "what the certificate is called (default: its first domain); an existing one keeps its ARN")
 	flags.StringVar(&o.request.Challenge, "challenge", "auto", "how the names are proved, see above")
-	flags.StringVar(&o.request.Issuer, "ca", acm.LetsEncrypt, "letsencrypt, letsencrypt-staging, or the https address of a CA's directory")
+	flags.StringVar(&o.request.Issuer, "ca", acm.LetsEncrypt, strings.Join(acm.Issuers(), ", ")+", or the https address of a CA's directory")
+	o.binding.add(cmd)
 	flags.StringVar(&o.caRoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
 	flags.StringVar(&o.request.Email, "email", "", "where the CA writes to")
 	flags.StringVar(&o.request.KeyType, "key", "ecdsa", "key of the certificate: ecdsa (P-256) or rsa (2048 bits)")
@@ -57,7 +59,7 @@ one of the DNS challenges.
 	cmd.MarkFlagRequired("domain")
 	cmd.MarkFlagFilename("ca-root", "pem", "crt")
 	completeMethods(cmd)
-	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions([]string{acm.LetsEncrypt, acm.LetsEncryptStaging}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions(acm.Issuers(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("key", cobra.FixedCompletions([]string{"ecdsa", "rsa"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -74,7 +76,10 @@ func (g *globals) request(ctx context.Context, o requestOptions) error {
 	if _, err := acm.Directory(o.request.Issuer); err != nil {
 		return err
 	}
-	var err error
+	err := o.binding.complete(&o.request, g.in)
+	if err != nil {
+		return err
+	}
 	if o.request.Challenge, err = absoluteMethod(o.request.Challenge); err != nil {
 		return fmt.Errorf("--challenge: %w", err)
 	}

@@ -47,6 +47,9 @@ func (g *globals) chooseIssuer(ctx context.Context, up *config.UpOptions, o issu
 			return err
 		}
 	}
+	if page := acm.KeysPage(up.CA); page != "" {
+		return fmt.Errorf("--issuer %s: this CA wants its accounts bound to one made at %s, which `up` does not ask for: use `albion serve` with eab in the file, or another CA", up.CA, page)
+	}
 	if o.unasked {
 		return nil
 	}

@@ -59,6 +59,13 @@ func Issuers() []string {
 	return all
 }
 
+// KeysPage is where one gets what an account at a CA has to be bound with; "" for
+// a CA that is not known to want that.
+func KeysPage(issuer string) string {
+	a, _ := namedCA(issuer)
+	return a.keys
+}
+
 // Directory is the address of a CA, given by its name here or as that address.
 func Directory(issuer string) (string, error) {
 	if a, ok := namedCA(issuer); ok {

@@ -12,12 +12,15 @@ import (
 type CertificateRequest struct {
 	Name      string // "" means the first domain
 	Domains   []string
-	Issuer    string // letsencrypt, letsencrypt-staging or the https URL of a directory
+	Issuer    string // a name of acm.Issuers, or the https URL of a directory
 	Roots     string // PEM; who vouches for the CA's server
 	Email     string
 	Challenge string // http, tls-alpn, or "" for either
 	KeyType   string // ecdsa (or ""), or rsa
 	Profile   string
+	KeyID     string      // as in Authority
+	MAC       string      // as in Authority
+	Fallbacks []Authority // asked while the CA cannot issue, in this order
 }
 
 // Issuance is how it stands with what a CA issues.
@@ -45,7 +48,7 @@ func (s *Service) Request(ctx context.Context, in CertificateRequest) (*Certific
 	state, err := s.cfg.Store.Update(ctx, func(d *albion.Draft) error {
 		cert, _, err := acm.Request(d, acm.CARequest{
 			Name: in.Name, Domains: in.Domains, Issuer: in.Issuer, Roots: in.Roots, Email: in.Email, Challenge: in.Challenge,
-			KeyType: in.KeyType, Profile: in.Profile, Again: true, Now: s.cfg.Now(), Rand: s.cfg.Rand, ID: s.id(),
+			KeyType: in.KeyType, Profile: in.Profile, KeyID: in.KeyID, MAC: mac(in.MAC), Fallbacks: fallbacks(in.Fallbacks), Again: true, Now: s.cfg.Now(), Rand: s.cfg.Rand, ID: s.id(),
 		})
 		if err == nil {
 			arn = cert.ARN

@@ -110,7 +110,7 @@ func (s *Service) Apply(ctx context.Context, in ApplyRequest) (*ApplyResult, err
 func (s *Service) env() config.Env {
 	now := s.cfg.Now()
 	return config.Env{
-		Now: now, ID: s.id, ReadFile: readFile,
+		Now: now, ID: s.id, ReadFile: readFile, Getenv: os.Getenv,
 		Import: func(d *albion.Draft, name string, files map[string][]byte) error {
 			var sources []acm.Source
 			for file, pem := range files {
@@ -127,6 +127,7 @@ func (s *Service) env() config.Env {
 			_, _, err := acm.Request(d, acm.CARequest{
 				Name: want.Name, Domains: want.Domains, Issuer: want.Issuer, Roots: want.Roots, Email: want.Email,
 				Challenge: want.Challenge, KeyType: want.KeyType, Profile: want.Profile,
+				KeyID: want.KeyID, MAC: want.MAC, Fallbacks: choices(want.Fallbacks),
 				Origin: albion.OriginFile, Now: now, Rand: s.cfg.Rand, ID: s.id(),
 			})
 			return err

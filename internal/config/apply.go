@@ -16,6 +16,7 @@ type Env struct {
 	Now      time.Time
 	ID       func() [16]byte // random
 	ReadFile func(name string) ([]byte, error)
+	Getenv   func(name string) string // of the server; nil: nothing is set
 
 	// Import puts the certificate with this name into the Draft, or replaces
 	// its contents under the same ARN, from PEM by the name of the file that it
@@ -62,6 +63,7 @@ func (f *File) Apply(d *albion.Draft, env Env) ([]Change, error) {
 		a.loadBalancer(lb)
 	}
 	a.names()
+	a.hooks()
 	a.removeRest()
 	if err := errors.Join(append([]error{a.found.orNil()}, a.inUse...)...); err != nil {
 		return nil, err

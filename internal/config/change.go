@@ -120,8 +120,23 @@ func certificateFacts(c *albion.Certificate) []fact {
 	return []fact{
 		origin(c.Origin), many("domains", c.Domains), one("issuer", issuer),
 		one("email", request.Email), one("challenge", way), one("key_type", string(request.KeyType)), one("profile", request.Profile),
+		one("eab", request.Binding), many("fallback", fallbacks(request.Fallbacks)),
 		one("serial", c.Serial), one("expires", expires),
 	}
+}
+
+func fallbacks(all []albion.CA) []string {
+	var out []string
+	for _, ca := range all {
+		text := ca.Directory
+		for _, more := range []string{ca.Profile, ca.Binding} {
+			if more != "" {
+				text += " " + more
+			}
+		}
+		out = append(out, text)
+	}
+	return out
 }
 
 func securityGroupFacts(g *albion.SecurityGroup) []fact {

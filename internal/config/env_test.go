@@ -106,8 +106,16 @@ func (w *world) request(d *albion.Draft, want config.Requested) error {
 	return nil
 }
 
+// getenv knows every variable but one.
+func (w *world) getenv(name string) string {
+	if name == "UNSET" {
+		return ""
+	}
+	return "the value of " + name
+}
+
 func (w *world) env() config.Env {
-	return config.Env{Now: w.now, ID: w.id, ReadFile: w.readFile, Import: w.imports, Local: w.local, Request: w.request}
+	return config.Env{Now: w.now, ID: w.id, ReadFile: w.readFile, Getenv: w.getenv, Import: w.imports, Local: w.local, Request: w.request}
 }
 
 // run applies a file to a State, and checks the result as the store would.

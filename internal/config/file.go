@@ -20,6 +20,7 @@ type File struct {
 	loadBalancers  []loadBalancer
 	nameService    *nameService // nil: none
 	hostedZones    []hostedZone
+	hooks          []hook
 
 	objects map[albion.Change]places // which object of the State stands where, since Apply
 }
@@ -127,8 +128,14 @@ func Files(f *File) []string {
 		for _, s := range c.files {
 			all = append(all, s.path)
 		}
-		if c.request.root != nil {
-			all = append(all, c.request.root.path)
+		all = append(all, c.request.files()...)
+		for _, fallback := range c.request.fallbacks {
+			all = append(all, fallback.files()...)
+		}
+	}
+	for _, h := range f.hooks {
+		if h.secret != nil && h.secret.file != "" {
+			all = append(all, h.secret.file)
 		}
 	}
 	slices.Sort(all)

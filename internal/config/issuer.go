@@ -10,20 +10,20 @@ import (
 // request is what a file says about a certificate that a CA issues, in the
 // file's own words.
 type request struct {
-	issuer, email, challenge, keyType, profile string
-	root                                       *source // of ca_root
+	authority                 // the preferred CA
+	email, challenge, keyType string
+	fallbacks                 []authority
 }
 
 // Requested is a certificate that a CA is to issue.
 type Requested struct {
-	Name      string
-	Domains   []string
-	Issuer    string // letsencrypt, letsencrypt-staging, or the https URL of a directory
-	Roots     string // PEM
+	Name    string
+	Domains []string
+	Authority
 	Email     string
-	Challenge string // as albion.ParseMethod reads it
-	KeyType   string // ecdsa or rsa
-	Profile   string
+	Challenge string      // as albion.ParseMethod reads it
+	KeyType   string      // ecdsa or rsa
+	Fallbacks []Authority // asked while the CA cannot issue, in this order
 }
 
 // requestFields are the keys that belong to domains, apart from domains itself.
@@ -39,9 +39,11 @@ func (c *certificate) requestFields() []field {
 		{"profile", text(&c.request.profile, "a profile of the CA")},
 		{"ca_root", func(n node) {
 			if s := n.filename(); s != "" {
-				c.request.root = &source{n.key, s}
+				c.request.root = &source{n.path, s}
 			}
 		}},
+		{"eab", func(n node) { n.binding(&c.request.authority) }},
+		{"fallback", func(n node) { c.request.fallbacks = n.fallbacks() }},
 	}
 }
 
@@ -73,7 +75,16 @@ func (n node) issuer() string {
 		n.bad("issuer: %s is not an https address", quote(s))
 		return ""
 	}
-	return n.word(string(albion.Local), "letsencrypt", "letsencrypt-staging")
+	return n.word(append([]string{string(albion.Local)}, namedIssuers()...)...)
+}
+
+// publicIssuer is issuer without the local authority, which clients do not know.
+func (n node) publicIssuer() string {
+	s := n.issuer()
+	if s == string(albion.Local) {
+		n.bad("%s: the local CA is no fallback: clients do not know it", n.key)
+	}
+	return s
 }
 
 // requests says whether a CA is asked, and not the local authority.
@@ -86,7 +97,7 @@ func (c *certificate) checkRequest(there map[string]node) {
 	if c.requests() {
 		return
 	}
-	for _, key := range []string{"email", "challenge", "key_type", "profile", "ca_root"} {
+	for _, key := range []string{"email", "challenge", "key_type", "profile", "ca_root", "eab", "fallback"} {
 		if part, ok := there[key]; ok {
 			part.at = part.keyAt
 			part.bad("%s is for a CA, and the issuer is local: add issuer: letsencrypt, or leave %s out", key, key)
@@ -97,18 +108,18 @@ func (c *certificate) checkRequest(there map[string]node) {
 // requested asks a CA for a certificate.
 func (a *applier) requested(c certificate) error {
 	want := Requested{
-		Name: c.name, Domains: c.domains, Issuer: c.request.issuer, Email: c.request.email,
-		Challenge: c.request.challenge, KeyType: c.request.keyType, Profile: c.request.profile,
+		Name: c.name, Domains: c.domains, Email: c.request.email, Challenge: c.request.challenge, KeyType: c.request.keyType,
 	}
-	if root := c.request.root; root != nil {
-		data, err := a.env.ReadFile(root.path)
-		if err != nil {
-			p := a.f.problem(c.at.find(root.key), "certificate %s: %s", quote(c.name), err)
-			p.Err = err
-			a.found = append(a.found, p)
+	ok := true
+	if want.Authority, ok = a.ask(c.request.authority, c.at); !ok {
+		return nil
+	}
+	for _, fallback := range c.request.fallbacks {
+		other, ok := a.ask(fallback, c.at)
+		if !ok {
 			return nil
 		}
-		want.Roots = string(data)
+		want.Fallbacks = append(want.Fallbacks, other)
 	}
 	return a.env.Request(a.d, want)
 }

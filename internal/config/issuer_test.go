@@ -50,15 +50,22 @@ func TestACertificateOfACAIsRequestedOnce(t *testing.T) {
 
 func TestWhatOnlyACACouldBeToldIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"domains: [a.example.com], email: me@example.com":                            "email is for a CA, and the issuer is local",
-		"domains: [a.example.com], issuer: local, challenge: http":                   "challenge is for a CA, and the issuer is local",
-		"domains: [a.example.com], issuer: letsencrypt, challenge: dns-magic":        "the challenge \"dns-magic\" is not known: expected auto, http, tls-alpn, webroot=DIR",
-		"domains: [a.example.com], issuer: letsencrypt, challenge: webroot":          "needs the folder that the web server shows: write webroot=DIR",
-		"domains: [a.example.com], issuer: http://ca.example.com/dir":                "is not an https address",
-		"domains: [a.example.com], issuer: zerossl":                                  "\"zerossl\" is not known: expected local, letsencrypt or letsencrypt-staging",
-		"certificate: a.pem, email: me@example.com":                                  "email belongs to domains",
-		"domains: [a.example.com], issuer: letsencrypt, key_type: both":              "\"both\" is not known: expected ecdsa or rsa",
-		"domains: [a.example.com], issuer: letsencrypt, challenge: http, key: a.pem": "key belongs to certificate",
+		"domains: [a.example.com], email: me@example.com":                                        "email is for a CA, and the issuer is local",
+		"domains: [a.example.com], issuer: local, challenge: http":                               "challenge is for a CA, and the issuer is local",
+		"domains: [a.example.com], issuer: letsencrypt, challenge: dns-magic":                    "the challenge \"dns-magic\" is not known: expected auto, http, tls-alpn, webroot=DIR",
+		"domains: [a.example.com], issuer: letsencrypt, challenge: webroot":                      "needs the folder that the web server shows: write webroot=DIR",
+		"domains: [a.example.com], issuer: http://ca.example.com/dir":                            "is not an https address",
+		"domains: [a.example.com], issuer: nobody":                                               "\"nobody\" is not known: expected local, letsencrypt, letsencrypt-staging, zerossl, google or google-staging",
+		"domains: [a.example.com], issuer: zerossl, eab: {kid: a, hmac: c2VjcmV0}":               "name a variable of the environment",
+		"domains: [a.example.com], issuer: zerossl, eab: {hmac: \"${A}\"}":                       "eab needs kid",
+		"domains: [a.example.com], issuer: zerossl, eab: {kid: a, hmac: \"${A}\", hmac_file: a}": "the same secret twice",
+		"domains: [a.example.com], issuer: letsencrypt, fallback: local":                         "the local CA is no fallback",
+		"domains: [a.example.com], issuer: letsencrypt, fallback: [{eab: {kid: a}}]":             "a fallback needs issuer",
+		"domains: [a.example.com], eab: {kid: a}":                                                "eab is for a CA, and the issuer is local",
+		"certificate: a.pem, fallback: zerossl":                                                  "fallback belongs to domains",
+		"certificate: a.pem, email: me@example.com":                                              "email belongs to domains",
+		"domains: [a.example.com], issuer: letsencrypt, key_type: both":                          "\"both\" is not known: expected ecdsa or rsa",
+		"domains: [a.example.com], issuer: letsencrypt, challenge: http, key: a.pem":             "key belongs to certificate",
 	} {
 		_, err := config.Parse("albion.yaml", []byte("certificates: {c: {"+text+"}}"))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -8,6 +8,7 @@ import (
 // refers before what is referred to.
 func (a *applier) removeRest() {
 	a.removeNames()
+	a.removeHooks()
 	a.removeRules()
 	a.removeListeners()
 	a.removeLoadBalancers()

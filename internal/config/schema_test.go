@@ -22,7 +22,8 @@ import (
 
 // everything has every kind of mapping that a file can have.
 const everything = `
-certificates: {a: {domains: a.example.com}}
+certificates: {a: {domains: a.example.com, issuer: letsencrypt, eab: {kid: a}, fallback: [{issuer: zerossl}]}}
+hooks: {a: {shell: "true"}}
 security_groups: {a: {ingress: [{ports: 80, from: "::1"}]}}
 target_groups: {a: {stickiness: {type: off}, health_check: {}}}
 dns: {listen: ":53"}

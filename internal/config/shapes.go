@@ -30,6 +30,9 @@ func (n node) document() {
 		{"hosted_zones", func(n node) {
 			n.named("hosted zones", func(name string, n node) { f.hostedZones = append(f.hostedZones, n.hostedZone(name)) })
 		}},
+		{"hooks", func(n node) {
+			n.named("hooks", func(name string, n node) { f.hooks = append(f.hooks, n.hook(name)) })
+		}},
 	})
 }
 
@@ -83,6 +86,7 @@ func (n node) certificateSource(c certificate, there map[string]node) {
 	belongs := map[string]string{
 		"key": "certificate", "chain": "certificate",
 		"issuer": "domains", "email": "domains", "challenge": "domains", "key_type": "domains", "profile": "domains", "ca_root": "domains",
+		"eab": "domains", "fallback": "domains",
 	}
 	for _, key := range sortedKeys(belongs) {
 		if part, ok := there[key]; ok && belongs[key] != sources[0] {
