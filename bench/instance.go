@@ -16,11 +16,12 @@ import (
 
 // instance is a balancer that runs.
 type instance struct {
-	peer   *peer
-	setup  setup
-	config string
-	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the process has
+	peer    *peer
+	setup   setup
+	config  string
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when the process has
+	started time.Duration // that it took until the first answer
 }
 
 // Bounds of starting and ending; ten thousand certificates take their time.
@@ -44,6 +45,7 @@ func launch(ctx context.Context, p *peer, s setup) (*instance, error) {
 	cmd := exec.Command(p.program, p.start(&s, config)...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = said, said, s.Dir
 	group(cmd)
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
@@ -58,6 +60,7 @@ func launch(ctx context.Context, p *peer, s setup) (*instance, error) {
 		in.stop()
 		return nil, fmt.Errorf("bench: %s does not start: %w: %s", p.Name, err, in.said())
 	}
+	in.started = time.Since(began)
 	return in, nil
 }
 

@@ -1,8 +1,10 @@
 // Command bench holds Albion side by side with nginx, HAProxy and Caddy: on one
 // machine, with equivalent configurations (the folder peers), in turn.
 //
-//	go run ./bench            all of it: docs/benchmarks.md, .json and .svg; about twenty minutes
-//	go run ./bench -quick     a rough look in about two minutes; writes no file
+//	go run ./bench                       all of it: docs/benchmarks.md, .json and .svg; about twenty minutes
+//	go run ./bench -merge -only 'h2-.*'  some of it, into the results that are there
+//	go run ./bench -resume               what an interrupted run left out
+//	go run ./bench -quick                a rough look in a few minutes; writes no file
 //	go run ./bench -quick -only 'https-64|http-64' -peers nginx
 //
 // The balancer, the origin behind it and the load in front of it are processes
@@ -10,12 +12,13 @@
 // each operation, user and system, as the kernel counts it: unlike throughput it
 // does not depend on what the origin and the load take of the same processors.
 //
-// It measures on Linux only, and on loopback only; it does not measure networks,
-// large machines, or HTTP/2.
+// It measures on Linux only, and on loopback only; it does not measure networks
+// or large machines.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -84,6 +87,8 @@ type options struct {
 	quick  bool
 	only   *regexp.Regexp
 	peers  []string
+	merge  bool   // into the results that are there
+	resume bool   // the same, and leave out what is there
 	out    string // folder of the results; "": none are written
 	albion string // a program that is there already; "": build it
 	keep   plan
@@ -95,7 +100,9 @@ func parseOptions(args []string) (*options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "a rough look: one short round, no file written, without Caddy")
 	only := flags.String("only", "", "works to do, a regular expression of their names")
 	peers := flags.String("peers", os.Getenv("BENCH_PEERS"), "who takes part besides Albion (default nginx,haproxy,caddy; also $BENCH_PEERS)")
-	out := flags.String("out", "", "folder for benchmarks.md, .json and .svg (default docs; with -quick or -only, none)")
+	out := flags.String("out", "", "folder for benchmarks.md, .json and .svg (default docs; with -quick, or -only without -merge, none)")
+	flags.BoolVar(&o.merge, "merge", false, "replace only what is measured in the results of the folder")
+	flags.BoolVar(&o.resume, "resume", false, "measure only what the results of the folder lack")
 	rounds := flags.Int("rounds", 0, "rounds of each work")
 	measure := flags.Duration("time", 0, "measured time of one round")
 	flags.StringVar(&o.albion, "albion", "", "the albion to measure (default: build it)")
@@ -119,7 +126,7 @@ func parseOptions(args []string) (*options, error) {
 	if o.only, err = regexp.Compile("^(" + *only + ")$"); err != nil {
 		return nil, fmt.Errorf("bench: -only: %w", err)
 	}
-	if o.out = *out; o.out == "" && !o.quick && *only == "" {
+	if o.out = *out; o.out == "" && (o.merge || o.resume || !o.quick && *only == "") {
 		o.out = "docs"
 	}
 	if *only == "" {
@@ -180,6 +187,9 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := o.takeOver(rep, r); err != nil {
+		return err
+	}
 	origin, err := startHelper(ctx, roleOrigin)
 	if err != nil {
 		return err
@@ -192,16 +202,35 @@ func (o *options) run(ctx context.Context) error {
 	if _, err := fmt.Sscan(port, &r.origin); err != nil {
 		return err
 	}
+	r.originPID = origin.cmd.Process.Pid
 	if err := r.checkAll(ctx); err != nil {
 		return err
 	}
-	all, err := r.run(ctx)
-	if err != nil {
+	err = r.run(ctx, func(w *work, d *done) error {
+		rep.put(w, d)
+		return rep.publish(o.out) // what is interrupted can be resumed
+	})
+	return errors.Join(err, rep.print(os.Stdout))
+}
+
+// takeOver begins with what an earlier run found out, if that is wanted.
+func (o *options) takeOver(rep *report, r *runner) error {
+	if !o.merge && !o.resume {
+		return nil
+	}
+	if err := rep.join(o.out); err != nil {
 		return err
 	}
-	rep.Repeated, rep.Failures, rep.Imported = r.repeated, r.failures, r.imported
-	rep.fill(r.works, all)
-	return rep.publish(o.out, os.Stdout)
+	for _, w := range rep.Works {
+		r.best[w.ID] = each(w.Samples["Albion"], func(s sample) float64 { return s.Rate })
+	}
+	if o.resume {
+		r.works = slices.DeleteFunc(r.works, func(w work) bool { return rep.of(w.ID) != nil })
+	}
+	for _, w := range r.works {
+		r.best[w.ID] = nil // measured anew
+	}
+	return nil
 }
 
 func (o *options) runner(dir string, peers []*peer) (*runner, error) {
@@ -212,7 +241,7 @@ func (o *options) runner(dir string, peers []*peer) (*runner, error) {
 	if need := 2*o.keep.Tunnels + 2000; files < need {
 		return nil, fmt.Errorf("bench: a process may open %d files, and needs %d: ulimit -n", files, need)
 	}
-	r := &runner{plan: o.keep, peers: peers, dir: dir, files: min(files, 1<<16), cores: runtime.NumCPU(), out: os.Stderr, failed: map[string]bool{}, best: map[string][]float64{}}
+	r := &runner{plan: o.keep, peers: peers, dir: dir, files: min(files, 1<<16), cores: runtime.NumCPU(), out: os.Stderr, best: map[string][]float64{}}
 	if r.issuer, err = newIssuer(); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // page is docs/benchmarks.md.
@@ -18,8 +17,8 @@ func (r *report) page() string {
 	b.WriteString(r.table())
 	fmt.Fprintf(&b, "\nMedians of %d rounds; of many certificates, one round. The bold ones are compared: the ratio is Albion's number divided by that of the better of nginx and HAProxy "+
 		"(of HAProxy alone for idle tunnels), turned over where more is better, so that less than 1 is good for Albion everywhere. "+
-		"The spread is from the lowest to the highest round, relative to the median, of whoever varied most. "+
-		"Against Caddy the goal is %.2f in every work that has a goal.\n\n", r.Plan.Rounds, caddyGoal)
+		"The spread is from the lowest to the highest round, relative to the median, of whoever varied most; (!) marks a work whose rounds differed by more than %.0f %%, or in which other programs took more than %.0f %% of the processors. "+
+		"Against Caddy the goal is %.2f in every work that has a goal.\n\n", r.Plan.Rounds, 100*noisy, 100*foreignNoise, caddyGoal)
 	b.WriteString("## Where Albion loses, or misses its goal\n\n")
 	if losses := r.losses(); len(losses) > 0 {
 		b.WriteString(strings.Join(losses, "\n") + "\n")
@@ -27,12 +26,9 @@ func (r *report) page() string {
 		b.WriteString("Nowhere in this run.\n")
 	}
 	b.WriteString("\n## All numbers\n\nOf the small answers at full speed, rates and latencies say how much of the processors the load and the origin leave, " +
-		"as much as they say about the balancer. Samples of every round are in [benchmarks.json](benchmarks.json).\n\n")
+		"as much as they say about the balancer; the load's CPU is what load and origin took for each operation. Others is the largest share of the processors that programs of no concern took in a round. Samples of every round are in [benchmarks.json](benchmarks.json).\n\n")
 	b.WriteString(r.details())
 	b.WriteString(r.conditions())
-	if r.Imported > 0 {
-		fmt.Fprintf(&b, "- Importing %s certificates into Albion, one request for each, took %s.\n", count(imported(r.Plan.Certificates)), r.Imported.Round(time.Second))
-	}
 	return b.String()
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,13 +41,6 @@ type setup struct {
 // Connections is how many clients a balancer that needs two files for each can
 // take, with a few files to spare.
 func (s *setup) Connections() int { return (s.Files - 1000) / 2 }
-
-// imported is how many of n certificates are imported into Albion by command. Its
-// configuration file declares the others, 5,000 at most.
-func imported(n int) int { return n / 2 }
-
-// Declared are the certificates that Albion's file declares.
-func (s *setup) Declared() []certificate { return s.Certificates[imported(len(s.Certificates)):] }
 
 // Folder is where all certificates besides the first one are; "" when there are
 // none.
@@ -126,9 +120,8 @@ func roster(albion, caddy string) []*peer {
 			Name: "Caddy", program: caddy, config: "Caddyfile", version: []string{"version"},
 			start: func(_ *setup, config string) []string { return []string{"run", "--config", config} },
 			check: func(_ *setup, config string) []string { return []string{"validate", "--config", config} },
-			change: func(ctx context.Context, p *peer, in *instance) error {
-				_, err := p.run(ctx, "reload", "--config", in.config, "--address", "unix/"+filepath.Join(in.setup.Dir, "caddy.sock"))
-				return err
+			change: func(ctx context.Context, _ *peer, in *instance) error {
+				return tellCaddy(ctx, filepath.Join(in.setup.Dir, "caddy.sock"), in.config)
 			},
 		},
 	}
@@ -159,6 +152,34 @@ func askMaster(ctx context.Context, socket string) error {
 	// The master that starts itself anew closes the connection, one way or another.
 	_, _ = io.Copy(io.Discard, conn)
 	return nil
+}
+
+// tellCaddy changes Caddy's configuration by its API: its command does the same,
+// and takes a while to start.
+func tellCaddy(ctx context.Context, socket, config string) error {
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://caddy/load", bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	res, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	said, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("bench: Caddy's API: %s: %s", res.Status, lastLines(said))
+	}
+	return err
 }
 
 // numbers finds a version in what a program says of itself.

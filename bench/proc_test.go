@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ func TestParseStat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := process{pid: 4321, parent: 77, cpu: 2300 * time.Millisecond, resident: 2048}
+	want := process{pid: 4321, parent: 77, cpu: 2300 * time.Millisecond}
 	if p != want {
 		t.Errorf("%+v, not %+v", p, want)
 	}
@@ -27,20 +29,99 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestUsageCountsTheWholeFamily(t *testing.T) {
+func TestProcessorTimeIsThatOfTheWholeFamily(t *testing.T) {
 	all := []process{
-		{pid: 3, parent: 2, cpu: time.Second, resident: 1}, // a grandchild, listed first
-		{pid: 1, parent: 0, cpu: time.Minute, resident: 100},
-		{pid: 2, parent: 9, cpu: 2 * time.Second, resident: 2},
-		{pid: 4, parent: 1, cpu: time.Minute, resident: 100},
+		{pid: 3, parent: 2, cpu: time.Second}, // a grandchild, listed first
+		{pid: 1, parent: 0, cpu: time.Minute},
+		{pid: 2, parent: 9, cpu: 2 * time.Second},
+		{pid: 4, parent: 1, cpu: time.Minute},
 	}
-	sum, found := sumOf(2, all)
-	if !found || sum.CPU != 3*time.Second || sum.Memory != 3*int64(os.Getpagesize()) {
-		t.Errorf("%+v, %v", sum, found)
+	if got := cpuOf(2, all); got != 3*time.Second {
+		t.Errorf("%v", got)
 	}
-	if _, found := sumOf(99, all); found {
-		t.Error("found who is not there")
+	if got := cpuOf(99, all); got != 0 {
+		t.Errorf("who is not there used %v", got)
 	}
+}
+
+// Two processes that share memory have no more of it than one.
+func TestMemoryIsThatOfTheFamily(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return // bench measures on Linux only, and says so
+	}
+	before, err := usageOf(os.Getpid())
+	if err != nil || before.Memory < 1<<20 || before.CPU < 0 {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	block := bytes.Repeat([]byte{1}, 64<<20)
+	after, err := usageOf(os.Getpid())
+	if more := after.Memory - before.Memory; err != nil || more < 60<<20 || more > 80<<20 {
+		t.Errorf("%d bytes more, %v", more, err)
+	}
+	runtime.KeepAlive(block)
+	if _, err := usageOf(1 << 30); err == nil {
+		t.Error("a process that is not there uses something")
+	}
+}
+
+const rollup = "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss:               10240 kB\nPss:                5120 kB\nPss_Anon: 100 kB\n"
+
+func TestParseRollup(t *testing.T) {
+	for text, want := range map[string]int64{rollup: 5 << 20, "": 0} {
+		if got, err := parseRollup([]byte(text)); err != nil || got != want {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+	for _, bad := range []string{"Pss: x kB", "Pss: 1 MB", "Pss: -1 kB", "Pss:"} {
+		if _, err := parseRollup([]byte(bad)); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+func TestParseBusy(t *testing.T) {
+	got, err := parseBusy([]byte("cpu  100 20 3 90000 500 60 70 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"))
+	if err != nil || got != 1310*time.Millisecond {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", "cpu 1 2 3", "cpu0 1 2 3 4 5 6 7 8 9", "cpu 1 2 3 4 5 6 7 x 9"} {
+		if _, err := parseBusy([]byte(bad)); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+func TestForeignIsWhatNobodyOfUsTook(t *testing.T) {
+	start := moment{at: time.Now(), machine: time.Hour, ours: time.Minute}
+	after := func(machine, ours time.Duration) moment {
+		return moment{at: start.at.Add(2 * time.Second), machine: start.machine + machine, ours: start.ours + ours}
+	}
+	for want, end := range map[float64]moment{
+		.25: after(3*time.Second, 2*time.Second), 0: after(time.Second, time.Second+tick),
+	} {
+		if got := foreign(start, end, 2); got != want {
+			t.Errorf("%v, not %v", got, want)
+		}
+	}
+}
+
+func FuzzParseRollup(f *testing.F) {
+	f.Add([]byte(rollup))
+	f.Add([]byte("Pss:\t1 kB"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if n, err := parseRollup(data); n < 0 || err != nil && !errors.Is(err, errRollup) {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
+}
+
+func FuzzParseBusy(f *testing.F) {
+	f.Add([]byte("cpu  100 20 3 90000 500 60 70 8 0 0\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := parseBusy(data); err != nil && !errors.Is(err, errStat) {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func FuzzParseStat(f *testing.F) {

@@ -2,13 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // report is all that is published. Its JSON is docs/benchmarks.json.
@@ -19,9 +20,6 @@ type report struct {
 	Versions map[string]string `json:"versions"`
 	Peers    []string          `json:"peers"` // Albion first
 	Plan     plan              `json:"plan"`
-	Repeated int               `json:"rounds_repeated"`     // that failed at first
-	Failures []string          `json:"failures,omitempty"`  // who was left out of what
-	Imported time.Duration     `json:"import_ns,omitempty"` // of half of the certificates into Albion, one by one
 	Works    []reported        `json:"works"`
 }
 
@@ -32,23 +30,79 @@ type reported struct {
 	Metric  metric              `json:"metric"`
 	Verdict verdict             `json:"verdict"`
 	Samples map[string][]sample `json:"samples"` // by peer, in the order of the rounds
+
+	Repeated int      `json:"rounds_repeated,omitempty"` // that failed at first
+	LeftOut  []string `json:"left_out,omitempty"`        // peers, and why
 }
 
-func (r *report) fill(works []work, all measurements) {
-	for i := range works {
-		w := &works[i]
-		r.Works = append(r.Works, reported{w.ID, w.Title, w.Metric, judge(w, all[w.ID]), all[w.ID]})
+// put adds a work that has been measured, or replaces what was known of it, and
+// keeps the order of all works.
+func (r *report) put(w *work, d *done) {
+	fresh := reported{w.ID, w.Title, w.Metric, judge(w, d.samples), d.samples, d.repeated, d.leftOut}
+	if i := slices.IndexFunc(r.Works, func(old reported) bool { return old.ID == w.ID }); i >= 0 {
+		r.Works[i] = fresh
+		return
 	}
+	r.Works = append(r.Works, fresh)
+	order := map[string]int{}
+	for i, w := range works(r.Plan) {
+		order[w.ID] = i
+	}
+	slices.SortStableFunc(r.Works, func(a, b reported) int { return order[a.ID] - order[b.ID] })
 }
 
-// publish prints the table, and writes the files into dir unless it is "".
-func (r *report) publish(dir string, out io.Writer) error {
-	if _, err := io.WriteString(out, r.table()); err != nil {
-		return err
+// of is what is known of a work; nil when nothing is.
+func (r *report) of(id string) *reported {
+	for i := range r.Works {
+		if r.Works[i].ID == id {
+			return &r.Works[i]
+		}
 	}
+	return nil
+}
+
+// reportFile is the report that a later run can add to.
+const reportFile = "benchmarks.json"
+
+// join takes over what an earlier run wrote into dir, if there is something.
+// Numbers of other programs, of another machine or of another plan do not belong
+// into one table.
+func (r *report) join(dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, reportFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	var old report
+	if err := json.Unmarshal(data, &old); err != nil {
+		return fmt.Errorf("bench: %s in %s: %w", reportFile, dir, err)
+	}
+	for what, same := range map[string]bool{
+		"other versions": maps.Equal(old.Versions, r.Versions), "other peers": slices.Equal(old.Peers, r.Peers),
+		"another machine": old.Cores == r.Cores && old.System == r.System, "another plan": old.Plan == r.Plan,
+	} {
+		if !same {
+			return fmt.Errorf("bench: %s in %s is of %s: measure all anew, without -merge and -resume", reportFile, dir, what)
+		}
+	}
+	r.Load, r.Works = max(r.Load, old.Load), old.Works
+	return nil
+}
+
+// print writes the table for whoever watches.
+func (r *report) print(out io.Writer) error {
+	text := r.table()
 	if r.noisy() != "" {
-		fmt.Fprintln(out, "\n"+r.noisy())
+		text += "\n" + r.noisy() + "\n"
 	}
+	_, err := io.WriteString(out, text)
+	return err
+}
+
+// publish writes the files into dir unless it is "".
+func (r *report) publish(dir string) error {
 	if dir == "" {
 		return nil
 	}
@@ -57,13 +111,12 @@ func (r *report) publish(dir string, out io.Writer) error {
 		return err
 	}
 	for name, text := range map[string]string{
-		"benchmarks.json": string(data) + "\n", "benchmarks.svg": r.chart(), "benchmarks.md": r.page(),
+		reportFile: string(data) + "\n", "benchmarks.svg": r.chart(), "benchmarks.md": r.page(),
 	} {
 		if err := replaceFile(filepath.Join(dir, name), []byte(text)); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintln(os.Stderr, "written: benchmarks.md, benchmarks.json and benchmarks.svg in", dir)
 	return nil
 }
 
@@ -74,17 +127,25 @@ func (r *report) noisy() string {
 	if limit := .5 * float64(r.Cores); r.Load > limit {
 		why = append(why, fmt.Sprintf("the load average was %.1f at the start", r.Load))
 	}
-	unsteady := 0
+	unsteady, disturbed, repeated, most := 0, 0, 0, 0.0
 	for _, w := range r.Works {
-		if w.Verdict.Noisy {
+		if w.Verdict.Spread > noisy {
 			unsteady++
 		}
+		if w.Verdict.Foreign > foreignNoise {
+			disturbed++
+		}
+		most = max(most, w.Verdict.Foreign)
+		repeated += w.Repeated
 	}
 	if unsteady > len(r.Works)/4 {
 		why = append(why, fmt.Sprintf("%d of %d works differed by more than %.0f %% from round to round", unsteady, len(r.Works), 100*noisy))
 	}
-	if r.Repeated > 0 {
-		why = append(why, fmt.Sprintf("%d rounds failed and were repeated", r.Repeated))
+	if disturbed > 0 {
+		why = append(why, fmt.Sprintf("other programs took up to %.0f %% of the processors in %d of %d works", 100*most, disturbed, len(r.Works)))
+	}
+	if repeated > 0 {
+		why = append(why, fmt.Sprintf("%d rounds failed and were repeated", repeated))
 	}
 	if r.Plan.Rounds < 3 {
 		why = append(why, "there were fewer than three rounds")
@@ -126,7 +187,7 @@ func (r *report) table() string {
 			b.WriteString(" " + text + " |")
 		}
 		v := w.Verdict
-		fmt.Fprintf(&b, " %s | %s | %s | %.0f %% |\n", number(v.Ratio), goal(v.Goal), met(v), 100*v.Spread)
+		fmt.Fprintf(&b, " %s | %s | %s | %.0f %%%s |\n", number(v.Ratio), goal(v.Goal), met(v), 100*v.Spread, doubt(v))
 	}
 	return b.String()
 }
@@ -165,14 +226,22 @@ func met(v verdict) string {
 	return "yes"
 }
 
+// doubt marks a comparison that says little.
+func doubt(v verdict) string {
+	if v.Noisy {
+		return " (!)"
+	}
+	return ""
+}
+
 // losses are the works in which somebody is ahead or a goal is missed.
 func (r *report) losses() []string {
 	var all []string
-	for _, f := range r.Failures {
-		all = append(all, "- "+f+", and was left out.")
-	}
 	for _, w := range r.Works {
 		v := w.Verdict
+		for _, f := range w.LeftOut {
+			all = append(all, "- "+w.Title+": "+f+", and was left out.")
+		}
 		switch {
 		case v.Ratio > 1:
 			all = append(all, fmt.Sprintf("- %s: %s is ahead, %s against %s %s.", w.Title, v.BestName, number(v.Best), number(v.Ours), unit(w.Metric)))
@@ -201,7 +270,7 @@ func failures(samples []sample) (n int) {
 // details is a table of everything else that was measured.
 func (r *report) details() string {
 	var b strings.Builder
-	b.WriteString("| work | | operations/s | p50 ms | p99 ms | p99.9 ms | CPU µs | resident MiB | unanswered |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| work | | operations/s | p50 ms | p99 ms | p99.9 ms | CPU µs | load's CPU µs | resident MiB | start ms | unanswered | others |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, w := range r.Works {
 		for _, p := range r.Peers {
 			s := w.Samples[p]
@@ -209,10 +278,12 @@ func (r *report) details() string {
 				continue
 			}
 			of := func(f func(sample) float64) string { return number(median(each(s, f))) }
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %d |\n", w.ID, p,
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %d | %.0f %% |\n", w.ID, p,
 				of(func(s sample) float64 { return s.Rate }), of(func(s sample) float64 { return s.P50 }),
 				of(func(s sample) float64 { return s.P99 }), of(func(s sample) float64 { return s.P999 }),
-				of(func(s sample) float64 { return s.CPU }), of(func(s sample) float64 { return s.Memory }), failures(s))
+				of(func(s sample) float64 { return s.CPU }), of(func(s sample) float64 { return s.Around }),
+				of(func(s sample) float64 { return s.Memory }), of(func(s sample) float64 { return s.Start }), failures(s),
+				100*slices.Max(each(s, func(s sample) float64 { return s.Foreign })))
 		}
 	}
 	return b.String()

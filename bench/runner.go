@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,48 +21,50 @@ type sample struct {
 	P99        float64 `json:"p99_ms"`
 	P999       float64 `json:"p999_ms"`
 	Memory     float64 `json:"resident_mib"`
+	Start      float64 `json:"start_ms"`              // until the first answer
+	Around     float64 `json:"load_us_per_operation"` // processor time of the load and the origin
+	Foreign    float64 `json:"foreign_share"`         // of the processors, that others took meanwhile
 	Failed     int     `json:"failed"`
 	Changes    int     `json:"changes,omitempty"`
 }
 
 // runner measures.
 type runner struct {
-	plan   plan
-	peers  []*peer
-	works  []work
-	dir    string
-	origin int // its port
-	files  int
-	cores  int
-	issuer *issuer
-	main   certificate
-	many   []certificate
-	out    io.Writer            // progress
-	store  string               // Albion's data folder that holds many, once there is one
-	made   int                  // folders of instances
-	best   map[string][]float64 // requests per second of Albion, by work
-
-	repeated int             // rounds that failed once
-	failed   map[string]bool // by work and peer: what is not tried any more
-	failures []string        // the same in words
-	imported time.Duration   // that Albion took to import half of the certificates
+	plan      plan
+	peers     []*peer
+	works     []work
+	dir       string
+	origin    int // its port
+	originPID int
+	files     int
+	cores     int
+	issuer    *issuer
+	main      certificate
+	many      []certificate
+	out       io.Writer            // progress
+	store     string               // Albion's data folder that holds many, once there is one
+	made      int                  // folders of instances
+	best      map[string][]float64 // requests per second of Albion, by work
 }
 
 // hostName is what the load asks for.
 const hostName = "bench.example.com"
 
-// measurements are samples by work and peer, in the order of the rounds.
-type measurements map[string]map[string][]sample
+// done is what came of a work: samples by peer, in the order of the rounds.
+type done struct {
+	samples  map[string][]sample
+	repeated int      // rounds that failed once
+	leftOut  []string // peers that failed twice
+}
 
-// run does everything, in turn, and returns what it has when ctx ends early.
-func (r *runner) run(ctx context.Context) (measurements, error) {
-	all := measurements{}
+// run does everything, in turn, and reports each work when it is done.
+func (r *runner) run(ctx context.Context, report func(*work, *done) error) error {
 	for i := range r.works {
 		w := &r.works[i]
-		all[w.ID] = map[string][]sample{}
-		if err := r.prepare(ctx, w); err != nil {
-			return all, err
+		if err := r.prepare(w); err != nil {
+			return err
 		}
+		d := &done{samples: map[string][]sample{}}
 		rounds := r.plan.Rounds
 		if w.Once {
 			rounds = 1
@@ -68,26 +72,29 @@ func (r *runner) run(ctx context.Context) (measurements, error) {
 		for round := range rounds {
 			for turn := range r.peers {
 				p := r.peers[(turn+round)%len(r.peers)] // nobody is always the first
-				if err := r.turn(ctx, w, p, all[w.ID]); err != nil {
-					return all, err
+				if err := r.turn(ctx, w, p, d); err != nil {
+					return err
 				}
 			}
 		}
+		if err := report(w, d); err != nil {
+			return err
+		}
 	}
-	return all, nil
+	return nil
 }
 
 // turn lets one peer do one work for one more round. A round that fails is tried
 // once more, and a peer that fails again is left out of the work, which the
 // report says. An error is the end of everything.
-func (r *runner) turn(ctx context.Context, w *work, p *peer, into map[string][]sample) error {
-	if r.failed[w.ID+p.Name] {
+func (r *runner) turn(ctx context.Context, w *work, p *peer, d *done) error {
+	if slices.ContainsFunc(d.leftOut, func(why string) bool { return strings.HasPrefix(why, p.Name+" ") }) {
 		return nil
 	}
 	s, err := r.measure(ctx, w, p)
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintf(r.out, "%-14s %-8s again: %v\n", w.ID, p.Name, err)
-		r.repeated++
+		d.repeated++
 		s, err = r.measure(ctx, w, p)
 	}
 	if ctx.Err() != nil {
@@ -95,12 +102,12 @@ func (r *runner) turn(ctx context.Context, w *work, p *peer, into map[string][]s
 	}
 	if err != nil {
 		fmt.Fprintf(r.out, "%-14s %-8s failed: %v\n", w.ID, p.Name, err)
-		r.giveUp(w, p, "failed twice")
+		d.leftOut = append(d.leftOut, p.Name+" failed twice")
 		return nil
 	}
-	into[p.Name] = append(into[p.Name], s)
-	fmt.Fprintf(r.out, "%-14s %-8s %9.2f %-7s %8.0f/s  p99 %7.2f ms  %6.0f MiB  %d failed\n",
-		w.ID, p.Name, s.Value, w.Metric, s.Rate, s.P99, s.Memory, s.Failed)
+	d.samples[p.Name] = append(d.samples[p.Name], s)
+	fmt.Fprintf(r.out, "%-14s %-8s %9.2f %-7s %8.0f/s  p99 %7.2f ms  %6.0f MiB  %d failed, others took %.0f %%\n",
+		w.ID, p.Name, s.Value, w.Metric, s.Rate, s.P99, s.Memory, s.Failed, 100*s.Foreign)
 	if p == r.peers[0] {
 		r.best[w.ID] = append(r.best[w.ID], s.Rate)
 	}
@@ -108,7 +115,7 @@ func (r *runner) turn(ctx context.Context, w *work, p *peer, into map[string][]s
 }
 
 // prepare makes what a work needs and no other does.
-func (r *runner) prepare(ctx context.Context, w *work) error {
+func (r *runner) prepare(w *work) error {
 	if w.Half != "" {
 		if len(r.best[w.Half]) == 0 {
 			return fmt.Errorf("bench: %s needs %s before it", w.ID, w.Half)
@@ -126,22 +133,7 @@ func (r *runner) prepare(ctx context.Context, w *work) error {
 	for _, c := range r.many {
 		w.job.Names = append(w.job.Names, c.Name)
 	}
-	fmt.Fprintf(r.out, "importing %s certificates into Albion\n", count(imported(len(r.many))))
-	began := time.Now()
-	err = r.importHalf(ctx)
-	r.imported = time.Since(began)
-	if err != nil && ctx.Err() == nil {
-		fmt.Fprintf(r.out, "%-14s Albion   failed: %v\n", w.ID, err)
-		r.giveUp(w, r.peers[0], "could not import them in time")
-		return nil
-	}
-	return err
-}
-
-// giveUp leaves a peer out of what remains of a work.
-func (r *runner) giveUp(w *work, p *peer, why string) {
-	r.failed[w.ID+p.Name] = true
-	r.failures = append(r.failures, fmt.Sprintf("%s: %s %s", w.Title, p.Name, why))
+	return nil
 }
 
 // setup is what a peer is to do in a work.
@@ -163,7 +155,6 @@ func (r *runner) setup(w *work) (setup, error) {
 	}
 	if w.Many {
 		s.Certificates = r.many
-		s.Data = r.store
 	}
 	return s, os.MkdirAll(s.Dir, 0o755)
 }
@@ -200,9 +191,33 @@ func (r *runner) measure(ctx context.Context, w *work, p *peer) (sample, error) 
 	return result, err
 }
 
+// moment is what everybody had used at one time.
+type moment struct {
+	at       time.Time
+	balancer usage
+	around   time.Duration // by the load and the origin
+	ours     time.Duration // by everything that belongs to this run
+	machine  time.Duration
+}
+
+func (r *runner) look(in *instance, load *helper) (m moment, err error) {
+	if m.balancer, err = in.usage(); err != nil {
+		return m, err
+	}
+	all, err := census()
+	if err != nil {
+		return m, err
+	}
+	m.around = cpuOf(load.cmd.Process.Pid, all) + cpuOf(r.originPID, all)
+	m.ours = cpuOf(os.Getpid(), all)
+	m.machine, err = machineBusy()
+	m.at = time.Now()
+	return m, err
+}
+
 // observe is the measured part: the load is ready, and so is the balancer.
 func (r *runner) observe(ctx context.Context, w *work, in *instance, load *helper) (sample, error) {
-	before, err := in.usage()
+	before, err := r.look(in, load)
 	if err != nil {
 		return sample{}, err
 	}
@@ -228,7 +243,7 @@ func (r *runner) observe(ctx context.Context, w *work, in *instance, load *helpe
 			return sample{}, ctx.Err()
 		}
 	}
-	after, err := in.usage()
+	after, err := r.look(in, load)
 	if err != nil {
 		return sample{}, err
 	}
@@ -236,12 +251,27 @@ func (r *runner) observe(ctx context.Context, w *work, in *instance, load *helpe
 		return sample{}, fmt.Errorf("bench: nothing was done: %s", res.Why)
 	}
 	s := sampleOf(w, before, after, res)
+	s.Start = milliseconds(in.started)
+	s.Foreign = foreign(before, after, r.cores)
 	if w.Change {
 		s.Changes = changes
 		s.Value = float64(changes) / changing.Seconds()
 	}
 	return s, nil
 }
+
+// foreign is the share of all processors that programs of no concern to this run
+// took between two moments. The kernel counts in ticks, so a little may be none.
+func foreign(before, after moment, cores int) float64 {
+	whole := after.at.Sub(before.at) * time.Duration(cores)
+	theirs := (after.machine - before.machine) - (after.ours - before.ours)
+	if whole <= 0 || theirs <= 0 {
+		return 0
+	}
+	return float64(theirs) / float64(whole)
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // changeAll changes the configuration, one change after the other, for as long
 // as the load lasts.
@@ -255,21 +285,22 @@ func (r *runner) changeAll(ctx context.Context, in *instance) (changes int, err 
 }
 
 // sampleOf turns what was counted into what is compared.
-func sampleOf(w *work, before, after usage, res *result) sample {
+func sampleOf(w *work, before, after moment, res *result) sample {
 	n := float64(res.Operations)
-	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	each := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / n }
 	s := sample{
 		Operations: res.Operations, Failed: res.Failed,
-		CPU:    float64(after.CPU-before.CPU) / float64(time.Microsecond) / n,
+		CPU:    each(after.balancer.CPU - before.balancer.CPU),
+		Around: each(after.around - before.around),
 		Rate:   n / res.Elapsed.Seconds(),
-		Memory: float64(after.Memory) / mib,
-		P50:    ms(res.P50), P99: ms(res.P99), P999: ms(res.P999),
+		Memory: float64(after.balancer.Memory) / mib,
+		P50:    milliseconds(res.P50), P99: milliseconds(res.P99), P999: milliseconds(res.P999),
 	}
 	switch w.Metric {
 	case perOperation:
 		s.Value = s.CPU
 	case perTunnel:
-		s.Value = float64(after.Memory-before.Memory) / 1024 / n
+		s.Value = float64(after.balancer.Memory-before.balancer.Memory) / 1024 / n
 	case tail:
 		s.Value = s.P99
 	}

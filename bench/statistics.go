@@ -51,11 +51,16 @@ type verdict struct {
 	Met      bool    `json:"met"`       // the goal
 	CaddyMet bool    `json:"caddy_met"` // the one against Caddy
 	Spread   float64 `json:"spread"`    // the largest of all peers
+	Foreign  float64 `json:"foreign"`   // the largest share of the processors that others took in a round
 	Noisy    bool    `json:"noisy"`
 }
 
-// noisy is the spread between rounds from which on a comparison says little.
-const noisy = .15
+// A comparison says little when rounds differ by more than noisy, or when
+// programs of no concern took more than foreignNoise of the processors.
+const (
+	noisy        = .15
+	foreignNoise = .05
+)
 
 // judge says how Albion did in a work.
 func judge(w *work, by map[string][]sample) verdict {
@@ -75,8 +80,11 @@ func judge(w *work, by map[string][]sample) verdict {
 	v.CaddyMet = v.Caddy > 0 && v.Caddy <= caddyGoal
 	for _, samples := range by {
 		v.Spread = max(v.Spread, spread(values(samples)))
+		for _, s := range samples {
+			v.Foreign = max(v.Foreign, s.Foreign)
+		}
 	}
-	v.Noisy = v.Spread > noisy
+	v.Noisy = v.Spread > noisy || v.Foreign > foreignNoise
 	return v
 }
 

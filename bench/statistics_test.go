@@ -107,11 +107,12 @@ func TestJudgeWithoutOthers(t *testing.T) {
 }
 
 func TestSampleOf(t *testing.T) {
-	before, after := usage{CPU: time.Second, Memory: 10 * mib}, usage{CPU: 2 * time.Second, Memory: 18 * mib}
+	before := moment{balancer: usage{CPU: time.Second, Memory: 10 * mib}, around: time.Second}
+	after := moment{balancer: usage{CPU: 2 * time.Second, Memory: 18 * mib}, around: 3 * time.Second}
 	res := &result{Operations: 1024, Elapsed: 2 * time.Second, P99: 3 * time.Millisecond, Failed: 1}
 	for m, want := range map[metric]float64{perOperation: 1e6 / 1024, perTunnel: 8, tail: 3, perSecond: 0} {
 		s := sampleOf(&work{Metric: m}, before, after, res)
-		if math.Abs(s.Value-want) > 1e-9 || s.Rate != 512 || s.Memory != 18 || s.Failed != 1 {
+		if math.Abs(s.Value-want) > 1e-9 || s.Rate != 512 || s.Memory != 18 || s.Around != 2e6/1024 || s.Failed != 1 {
 			t.Errorf("%s: %+v", m, s)
 		}
 	}
