@@ -74,6 +74,7 @@ func (Secret) GoString() string             { return hidden }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
+func (c *Certificate) called() string                    { return c.Name }
 func (c *Certificate) Identity() string                  { return string(c.ARN) }
 func (*Certificate) kind() Kind                          { return KindCertificate }
 func (*Certificate) table(s *State) *Table[*Certificate] { return &s.Certificates }

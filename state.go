@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Kind names a kind of object, as the store keeps it.
@@ -65,27 +66,60 @@ type State struct {
 }
 
 // Table is the objects of one kind by identity. Values are shared and must not
-// be written.
-type Table[T any] struct{ m map[string]T }
-
-// Get returns the object with this identity.
-func (t Table[T]) Get(id string) (T, bool) {
-	v, ok := t.m[id]
-	return v, ok
+// be written. A Table is a value: copying it costs nothing, and so does a Draft
+// that changes little of it.
+type Table[T any] struct {
+	byID   *tree[T]
+	byName *tree[T] // by nameKey, of a kind that is looked up by name
 }
 
+// Get returns the object with this identity.
+func (t Table[T]) Get(id string) (T, bool) { return t.byID.get(id) }
+
 // Len is the number of objects.
-func (t Table[T]) Len() int { return len(t.m) }
+func (t Table[T]) Len() int { return t.byID.len() }
 
 // All yields the objects in the order of their identities.
 func (t Table[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
-		for _, id := range slices.Sorted(maps.Keys(t.m)) {
-			if !yield(t.m[id]) {
-				return
-			}
-		}
+		t.byID.from("", func(_ string, v T) bool { return yield(v) })
 	}
+}
+
+// called is what a kind has whose objects are looked up by name.
+type called interface{ called() string }
+
+// nameKey orders objects by name and then by identity.
+func nameKey(name, id string) string { return name + "\x00" + id }
+
+func put[T object[T]](t *Table[T], v T) {
+	id := v.Identity()
+	if c, ok := any(v).(called); ok {
+		if old, ok := t.byID.get(id); ok {
+			t.byName = t.byName.without(nameKey(any(old).(called).called(), id))
+		}
+		t.byName = t.byName.with(nameKey(c.called(), id), v)
+	}
+	t.byID = t.byID.with(id, v)
+}
+
+func remove[T object[T]](t *Table[T], id string, old T) {
+	if c, ok := any(old).(called); ok {
+		t.byName = t.byName.without(nameKey(c.called(), id))
+	}
+	t.byID = t.byID.without(id)
+}
+
+// CertificateNamed returns the certificate with this name; of several, which no
+// valid State has, the one whose identity comes first.
+func (s *State) CertificateNamed(name string) (found *Certificate, ok bool) {
+	s.Certificates.byName.from(nameKey(name, ""), func(key string, c *Certificate) bool {
+		if ok = strings.HasPrefix(key, nameKey(name, "")); ok {
+			found = c
+		}
+		return false
+	})
+	return found, ok
 }
 
 // object is what a Table can hold: T itself, which knows its place in a State.
@@ -100,7 +134,6 @@ type object[T any] interface {
 type Draft struct {
 	State          // what the next State holds so far; read it, change it with Put and Delete
 	base    *State // what it started from
-	fresh   map[Kind]bool
 	changes map[Change]struct{}
 }
 
@@ -112,37 +145,26 @@ type Change struct {
 
 // NewDraft begins the State that follows base.
 func NewDraft(base *State) *Draft {
-	return &Draft{State: *base, base: base, fresh: map[Kind]bool{}, changes: map[Change]struct{}{}}
+	return &Draft{State: *base, base: base, changes: map[Change]struct{}{}}
 }
 
 // Put adds v, or replaces the object with the same identity. v belongs to the
 // State from then on.
 func Put[T object[T]](d *Draft, v T) {
-	edit[T](d, v)[v.Identity()] = v
+	put(v.table(&d.State), v)
 	d.changes[Change{v.kind(), v.Identity()}] = struct{}{}
 }
 
 // Delete removes the object with this identity, if there is one.
 func Delete[T object[T]](d *Draft, id string) {
 	var zero T
-	if _, ok := zero.table(&d.State).m[id]; !ok {
+	table := zero.table(&d.State)
+	old, ok := table.Get(id)
+	if !ok {
 		return
 	}
-	delete(edit[T](d, zero), id)
+	remove(table, id, old)
 	d.changes[Change{zero.kind(), id}] = struct{}{}
-}
-
-// edit returns the Draft's own copy of a table, made at the first change.
-func edit[T object[T]](d *Draft, v T) map[string]T {
-	table := v.table(&d.State)
-	if !d.fresh[v.kind()] {
-		d.fresh[v.kind()] = true
-		table.m = maps.Clone(table.m)
-		if table.m == nil {
-			table.m = map[string]T{}
-		}
-	}
-	return table.m
 }
 
 // Changes lists what was put or deleted, in a stable order.

@@ -80,8 +80,7 @@ type checker struct {
 	ports     map[uint16]*portUse
 }
 
-// sorted lists a table in the order of identities. It exists because a table's
-// All sorts anew each time.
+// sorted lists a table in the order of identities.
 func sorted[T any](t Table[T]) []T {
 	list := make([]T, 0, t.Len())
 	for v := range t.All() {

@@ -122,12 +122,7 @@ func byName(s *albion.State, name string) (*albion.Certificate, bool) {
 	if cert, ok := s.Certificates.Get(name); ok {
 		return cert, true
 	}
-	for cert := range s.Certificates.All() {
-		if cert.Name == name {
-			return cert, true
-		}
-	}
-	return nil, false
+	return s.CertificateNamed(name)
 }
 
 func chainPEM(chain []*x509.Certificate) string {

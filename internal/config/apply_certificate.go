@@ -51,12 +51,8 @@ func (a *applier) certificate(c certificate) {
 }
 
 func (a *applier) certificateNamed(name string) *albion.Certificate {
-	for c := range a.d.Certificates.All() {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
+	c, _ := a.d.CertificateNamed(name)
+	return c
 }
 
 // local makes a certificate unless there is one for these names: when it is

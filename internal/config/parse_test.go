@@ -69,8 +69,8 @@ func TestHugeAndMultiplyingFilesAreRefused(t *testing.T) {
 		lists.WriteString("  g" + strings.Repeat("x", i) + "y: {targets: *t}\n")
 	}
 	for name, c := range map[string]struct{ data, want string }{
-		"large":        {strings.Repeat("#", 1<<20+1), "at most 1048576"},
-		"many tokens":  {strings.Repeat("- a\n", 200_000), "words and signs"},
+		"large":        {strings.Repeat("#", 4<<20+1), "at most 4194304"},
+		"many tokens":  {strings.Repeat("- a\n", 400_000), "words and signs"},
 		"keys":         {strings.Repeat("a: b\n", 5_001), ":5001:2: a mapping has more than 5000 keys"},
 		"inner keys":   {"a:\n  - b: c\n" + strings.Repeat("    a: b\n", 5_000), ":5002:6: a mapping has more than 5000 keys"},
 		"flow keys":    {"{" + strings.Repeat("a: b, ", 5_001) + "}", "a mapping has more than 5000 keys"},

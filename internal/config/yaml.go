@@ -15,11 +15,11 @@ import (
 // A file larger or deeper than these is not a configuration. They bound what
 // reading one can cost.
 const (
-	maxFile   = 1 << 20 // bytes
-	maxTokens = 200_000
+	maxFile   = 4 << 20 // bytes
+	maxTokens = 400_000
 	maxNested = 64      // of [ and {, and of what opens a level within one line
-	maxKeys   = 5_000   // of one mapping: the library takes time with their square
-	maxNodes  = 200_000 // read in all, whatever aliases multiply
+	maxKeys   = 5_000   // of one mapping, unless split takes it apart: the library takes time with their square
+	maxNodes  = 400_000 // read in all, whatever aliases multiply
 )
 
 // parseYAML turns a file into YAML nodes, or returns a Problem or Problems.
@@ -38,10 +38,29 @@ func (f *File) parseYAML(data []byte) (doc ast.Node, err error) {
 	if at, deep := tooDeep(tokens); deep {
 		return nil, f.problem(at, "nested more than %d levels deep", maxNested)
 	}
+	whole, pieces := split(joined(tokens))
+	body, err := f.parsePiece(whole)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pieces {
+		more, err := f.parsePiece(p.tokens)
+		if err != nil {
+			return nil, err
+		}
+		if !p.addTo(body, more) {
+			return nil, f.problem(placeOf(more), "not YAML: expected another key of the mapping above")
+		}
+	}
+	return body, nil
+}
+
+// parsePiece is parseYAML for a part that the library can take in at once.
+func (f *File) parsePiece(tokens token.Tokens) (ast.Node, error) {
 	if at, crowded := crowded(tokens); crowded {
 		return nil, f.problem(at, "a mapping has more than %d keys", maxKeys)
 	}
-	tree, err := parser.Parse(joined(tokens), 0, parser.AllowDuplicateMapKey())
+	tree, err := parser.Parse(linked(tokens), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, f.syntaxProblem(err)
 	}
@@ -169,13 +188,18 @@ func joined(tokens token.Tokens) token.Tokens {
 		}
 		out = append(out, t)
 	}
-	for i, t := range out {
+	return out
+}
+
+// linked makes every token know its neighbours, which the library looks at.
+func linked(tokens token.Tokens) token.Tokens {
+	for i, t := range tokens {
 		t.Prev, t.Next = nil, nil
 		if i > 0 {
-			t.Prev, out[i-1].Next = out[i-1], t
+			t.Prev, tokens[i-1].Next = tokens[i-1], t
 		}
 	}
-	return out
+	return tokens
 }
 
 // touch says whether two tokens, a plain word and a colon, stand side by side.
