@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -28,10 +27,9 @@ type watcher struct {
 	log    *slog.Logger
 	apply  func(text []byte)
 
-	others  []string // that the configuration refers to
-	seen    string   // what look returned when the files were taken over
-	pending string   // what look returned last, if it was something else
-	gone    bool     // the file could not be read, and that was said
+	own    glance // at the file
+	others glance // at those that the configuration refers to
+	gone   bool   // the file could not be read, and that was said
 }
 
 func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func()) {
@@ -62,13 +60,12 @@ func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func(
 // settled says whether the files have changed and come to rest: an editor or a
 // copy that writes in place is not done when the first bytes are there.
 func (w *watcher) settled() bool {
-	now := w.look()
-	rest := now == w.pending
-	w.pending = now
-	if now == w.seen {
+	differs, moves := w.own.look()
+	differ, move := w.others.look()
+	if !differs && !differ {
 		w.gone = false
 	}
-	return now != w.seen && rest
+	return (differs || differ) && !moves && !move
 }
 
 // read reads the file. One that is gone, or empty, may be on its way back, so
@@ -95,33 +92,19 @@ func (w *watcher) read() bool {
 // note remembers what the file was like before it was read, and what those that
 // it refers to are like before they are: a change since then is a change again.
 func (w *watcher) note(before string) {
-	if f, err := config.Parse(w.name, w.text); err == nil {
-		w.others = config.Files(f)
+	if w.path != "" {
+		w.own.take([]string{w.path})
+		w.own.seen[w.path] = before
 	}
-	w.seen = before + sum(w.others...)
+	if f, err := config.Parse(w.name, w.text); err == nil {
+		w.others.take(config.Files(f))
+	}
 }
 
-// look sums up the file and those that it refers to.
-func (w *watcher) look() string { return w.itself() + sum(w.others...) }
-
-// itself sums up the file alone; "" when there is none.
+// itself tells what the file is like; "" when there is none.
 func (w *watcher) itself() string {
 	if w.path == "" {
 		return ""
 	}
 	return sum(w.path)
-}
-
-// sum tells what files are like: size, time, identity.
-func sum(paths ...string) string {
-	all := ""
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			all += fmt.Sprintf("%s: %v\n", path, err)
-			continue
-		}
-		all += fmt.Sprintf("%s %d %d %s\n", path, info.Size(), info.ModTime().UnixNano(), identity(info))
-	}
-	return all
 }
