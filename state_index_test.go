@@ -23,7 +23,7 @@ func TestCertificatesAreFoundByName(t *testing.T) {
 		base := &albion.State{}
 		model := map[albion.ARN]string{}
 		for range rapid.IntRange(1, 4).Draw(t, "drafts") {
-			before := named(base)
+			before := foundByName(base)
 			d := albion.NewDraft(base)
 			for range rapid.IntRange(0, 20).Draw(t, "steps") {
 				cert := bareCertificate(rapid.Byte().Draw(t, "id")%16, rapid.SampledFrom([]string{"a", "b", "ab", "a.b", ""}).Draw(t, "name"))
@@ -35,7 +35,7 @@ func TestCertificatesAreFoundByName(t *testing.T) {
 					delete(model, cert.ARN)
 				}
 			}
-			if now := named(base); now != before {
+			if now := foundByName(base); now != before {
 				t.Fatalf("the State changed: %s, and was %s", now, before)
 			}
 			state := d.State
@@ -59,7 +59,7 @@ func TestCertificatesAreFoundByName(t *testing.T) {
 	})
 }
 
-func named(s *albion.State) string {
+func foundByName(s *albion.State) string {
 	var all string
 	for c := range s.Certificates.All() {
 		found, ok := s.CertificateNamed(c.Name)
