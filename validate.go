@@ -237,6 +237,14 @@ func shown(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
+// safe is s itself, unless a message could not hold it.
+func safe(s string) string {
+	if visible(s) && len(s) <= 255 {
+		return s
+	}
+	return shown(s)
+}
+
 // visible reports whether s is ASCII without blanks and controls.
 func visible(s string) bool {
 	for i := range len(s) {

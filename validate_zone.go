@@ -149,7 +149,7 @@ func (s subject) recordSet(r *RecordSet) {
 	if z, ok := s.state.HostedZones.Get(r.Zone); !ok {
 		s.wrong(CodeHostedZoneNotFound, "Zone", "there is no hosted zone %s", shown(r.Zone))
 	} else if apex = r.Name == z.Name; !apex && !strings.HasSuffix(r.Name, "."+z.Name) {
-		s.wrong(CodeInvalidChangeBatch, "Name", "the name is not in the zone %s", z.Name)
+		s.wrong(CodeInvalidChangeBatch, "Name", "the name is not in the zone %s", safe(z.Name))
 	}
 	if full, err := CanonicalRecordName(r.Name); err != nil {
 		s.wrong(CodeInvalidDomainName, "Name", "%s", err)
