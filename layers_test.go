@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"internal/config":    {},
 	"internal/dns":       {},
 	"internal/resolve":   {},
-	"internal/solve":     {"internal/acme", "internal/resolve"},
+	"internal/solve":     {"internal/acme", "internal/resolve", "internal/awsclient"},
 	"internal/certbot":   {},
 	"internal/awsclient": {},
 	"internal/doctor":    {"internal/resolve"},
