@@ -78,5 +78,6 @@ func (s *server) issue(ctx context.Context) error {
 	changed, end := s.changes(ctx)
 	defer end()
 	s.manager.Changed = changed
+	defer s.solvers.Wait()
 	return s.manager.Run(ctx)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/albion-lb/albion/internal/dns"
 	"github.com/albion-lb/albion/internal/edge"
 	"github.com/albion-lb/albion/internal/resolve"
+	"github.com/albion-lb/albion/internal/solve"
 	"github.com/albion-lb/albion/internal/store"
 )
 
@@ -36,6 +37,7 @@ type server struct {
 	service *admin.Service
 	manager *acm.Manager      // of certificates that CAs issue
 	resolve *resolve.Resolver // asks the name servers of others
+	solvers *solve.Solvers    // present what our own listeners and zones do not answer
 	served  served            // which State the data plane serves
 	socket  net.Listener      // the operator's
 	public  net.Listener      // metrics, health and status; nil: none
@@ -92,6 +94,7 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	if srv.resolve, err = resolve.New(resolve.Config{Servers: o.resolvers, Port: o.dnsPort}); err != nil {
 		return nil, fmt.Errorf("--resolver: %w", err)
 	}
+	srv.solvers = solve.New(solve.Config{Resolver: srv.resolve, Dir: filepath.Join(o.dataDir, "proofs"), Log: log})
 	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Beacon: light.token, Wanted: srv.manager.Wanted, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
 		return nil, err

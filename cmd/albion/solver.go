@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/acme"
@@ -10,10 +9,9 @@ import (
 )
 
 // solver is who presents the proofs of a request, and tells what it waits for.
-func (s *server) solver(_ context.Context, _ *albion.State, r *albion.Request, tell func([]albion.Wanted)) (acme.Solver, error) {
-	switch r.Method {
-	case albion.MethodDelegated:
+func (s *server) solver(ctx context.Context, _ *albion.State, r *albion.Request, tell func([]albion.Wanted)) (acme.Solver, error) {
+	if r.Method == albion.MethodDelegated {
 		return &solve.Delegated{State: s.store.State, Request: r, Resolver: s.resolve, Tell: tell}, nil
 	}
-	return nil, fmt.Errorf("the challenge %s is not built", r.Method)
+	return s.solvers.For(ctx, r, tell)
 }
