@@ -97,6 +97,10 @@ func (m Method) Challenge() Challenge {
 	return f.challenge
 }
 
+// Manual says whether a person has to do something: add a record at each proof,
+// or once for all.
+func (m Method) Manual() bool { return m == MethodManual || m == MethodDelegated }
+
 // TakesFile says whether the argument is the name of a file, a folder or a
 // program, which is kept as an absolute name.
 func (m Method) TakesFile() bool {

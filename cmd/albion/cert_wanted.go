@@ -54,7 +54,11 @@ func (v *wantedView) record(key string, w *admin.Wanted) (fresh bool) {
 		fmt.Fprintf(v.out, "\n%s.\n", w.Problem)
 	}
 	if shown || w.Type == albion.TypeNS {
-		return true
+		return w.Add
+	}
+	if !w.Add {
+		fmt.Fprintf(v.out, "  - waiting for the TXT record %s\n", w.Name)
+		return false
 	}
 	where := "the DNS of the domain"
 	if w.Zone != "" {

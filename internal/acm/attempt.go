@@ -2,6 +2,7 @@ package acm
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"strings"
 	"time"
@@ -98,8 +99,9 @@ func (m *Manager) solver(ctx context.Context, s *albion.State, arn albion.ARN, r
 		return nil, &albion.Setback{Kind: albion.SetbackName, Sentence: "nothing here can prove names by " + r.Way(), Advice: "choose another challenge"}
 	}
 	solver, err := m.Solver(ctx, s, r, func(all []albion.Wanted) { m.waits.set(arn, all) })
-	if err == nil {
-		return solver, nil
+	var known *albion.Setback
+	if err == nil || errors.As(err, &known) {
+		return solver, err
 	}
 	return nil, &albion.Setback{Kind: albion.SetbackName, Sentence: "names cannot be proved by " + r.Way(), Advice: "mend that, and request the certificate again; it is tried again by itself too", Words: printable(err.Error())}
 }

@@ -146,7 +146,7 @@ func (s *Service) DeleteCertificate(ctx context.Context, name string) (*Certific
 }
 
 func (s *Service) describe(state *albion.State, c *albion.Certificate, used map[albion.ARN][]string) Certificate {
-	fare := wait(acm.FareOf(state, c, s.cfg.Now(), len(used[c.ARN]) > 0), s.wanted(c.ARN))
+	fare := wait(acm.FareOf(state, c, s.cfg.Now(), len(used[c.ARN]) > 0), s.wanted(c))
 	return Certificate{
 		Name: c.Name, ARN: c.ARN, Domains: c.Domains, Status: fare.Word, Reason: fare.Reason, Next: fare.Next, Method: fare.Method, Issuer: c.Issuer,
 		KeyAlgorithm: c.KeyAlgorithm, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter,

@@ -71,7 +71,7 @@ func (s *Service) issuance(state *albion.State, c *albion.Certificate) *Issuance
 	if c.Request == nil {
 		return nil
 	}
-	out := &Issuance{Request: *c.Request, Pending: c.Pending, Steps: []string{}, Wanted: s.wanted(c.ARN)}
+	out := &Issuance{Request: *c.Request, Pending: c.Pending, Steps: []string{}, Wanted: s.wanted(c)}
 	i, ok := state.Issuances.Get(string(c.ARN))
 	if !ok {
 		return out

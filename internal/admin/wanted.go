@@ -9,6 +9,7 @@ import (
 
 // Wanted is a DNS record that an order waits for, as a person adds it.
 type Wanted struct {
+	Add     bool   // a person has to add it; else it is added, and only waited for
 	Host    string // as the form of a registrar wants it: within Zone
 	Zone    string `json:",omitempty"` // "" while it is not known; Host is the whole name then
 	Name    string // the whole name
@@ -19,14 +20,14 @@ type Wanted struct {
 }
 
 // wanted lists what an order waits for; nil when it waits for nothing.
-func (s *Service) wanted(arn albion.ARN) []Wanted {
-	if s.cfg.Wanted == nil {
+func (s *Service) wanted(c *albion.Certificate) []Wanted {
+	if s.cfg.Wanted == nil || c.Request == nil {
 		return nil
 	}
 	var all []Wanted
-	for _, w := range s.cfg.Wanted(arn) {
+	for _, w := range s.cfg.Wanted(c.ARN) {
 		all = append(all, Wanted{
-			Host: w.Host(), Zone: w.Zone, Name: w.Name, Type: w.Type, Value: w.Value, Problem: w.Problem,
+			Add: c.Request.Method.Manual(), Host: w.Host(), Zone: w.Zone, Name: w.Name, Type: w.Type, Value: w.Value, Problem: w.Problem,
 			Servers: append([]albion.ServerSaid{}, w.Servers...),
 		})
 	}
@@ -48,6 +49,7 @@ func wait(fare acm.Fare, all []Wanted) acm.Fare {
 	var lacking []string
 	for _, w := range all {
 		switch {
+		case !w.Add:
 		case w.Problem != "":
 			lacking = append(lacking, w.Problem)
 		case w.Missing():
