@@ -127,12 +127,12 @@ func (d *Delegated) alias(ctx context.Context, domain string, way albion.Delegat
 			return w, true // by way of others
 		}
 	}
-	w.Problem = d.mistake(ctx, w, other)
+	w.Problem = d.mistake(ctx, zone, &w, other)
 	return w, false
 }
 
 // mistake says what is there in place of a CNAME, if it is more than nothing.
-func (d *Delegated) mistake(ctx context.Context, w albion.Wanted, other string) string {
+func (d *Delegated) mistake(ctx context.Context, zone resolve.Zone, w *albion.Wanted, other string) string {
 	if other != "" {
 		if all, err := d.Resolver.Wildcard(ctx, w.Name, "CNAME"); err == nil && slices.ContainsFunc(all, func(r resolve.Record) bool { return r.Type == "CNAME" && r.Data == other }) {
 			return "a wildcard of " + w.Zone + " answers for " + w.Name + ": the name needs a CNAME record of its own, which goes before the wildcard"
@@ -144,8 +144,10 @@ func (d *Delegated) mistake(ctx context.Context, w albion.Wanted, other string) 
 			return ""
 		}
 	}
-	if a, err := d.Resolver.Lookup(ctx, w.Name, "TXT"); err == nil && len(a.Of("TXT")) > 0 {
-		return "there is a TXT record at " + w.Name + ", and a CNAME stands alone: delete it, then add the CNAME"
+	for _, s := range d.Resolver.Poll(ctx, zone, w.Name, "TXT") {
+		if s.Err == nil {
+			return "there is a TXT record at " + w.Name + ", and a CNAME stands alone: delete it, then add the CNAME"
+		}
 	}
 	return ""
 }

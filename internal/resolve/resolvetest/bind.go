@@ -260,7 +260,7 @@ func (n *Network) authority(i int) func(dir string) string {
 			}
 			file := fmt.Sprintf("zone%d", k)
 			n.write(dir, file, n.zoneFile(z))
-			fmt.Fprintf(&b, "zone %q { type primary; file %q; update-policy { grant %s zonesub TXT; }; };\n", z.Name, file, KeyName)
+			fmt.Fprintf(&b, "zone %q { type primary; file %q; update-policy { grant %s zonesub TXT CNAME; }; };\n", z.Name, file, KeyName)
 		}
 		return b.String()
 	}
