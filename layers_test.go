@@ -46,6 +46,7 @@ var layers = map[string][]string{
 	"internal/resolve":   {},
 	"internal/solve":     {"internal/acme", "internal/resolve", "internal/awsclient"},
 	"internal/certbot":   {},
+	"internal/deliver":   {"internal/acm"},
 	"internal/awsclient": {},
 	"internal/doctor":    {"internal/resolve"},
 	"internal/admin":     {"internal/acm", "internal/config", "internal/dns", "internal/doctor"},
@@ -70,7 +71,7 @@ var layers = map[string][]string{
 	"examples/chat/chattest": {"examples/chat/room"},
 
 	// The only place that knows both planes.
-	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/resolve", "internal/solve", "internal/certbot", "internal/doctor", "internal/admin", "examples/chat/room"},
+	"cmd/albion": {"internal/edge", "internal/store", "internal/acm", "internal/acme", "internal/config", "internal/dns", "internal/resolve", "internal/solve", "internal/certbot", "internal/deliver", "internal/awsclient", "internal/doctor", "internal/admin", "examples/chat/room"},
 
 	// Measures the program from outside, as it does others.
 	"bench": {},

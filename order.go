@@ -180,6 +180,7 @@ func DeleteCertificate(d *Draft, arn ARN) {
 	Delete[*Key](d, string(arn))
 	Delete[*Issuance](d, string(arn))
 	Delete[*Key](d, OrderKeyName(arn))
+	DeleteDeliveries(d, arn)
 }
 
 // Answers lists what proves the names of the orders that are under way.

@@ -24,6 +24,7 @@ const (
 	KindRegistration  Kind = "registration"
 	KindIssuance      Kind = "issuance"
 	KindLeftover      Kind = "leftover"
+	KindDelivery      Kind = "delivery"
 	KindHostedZone    Kind = "hosted-zone"
 	KindRecordSet     Kind = "record-set"
 	KindNameService   Kind = "name-service"
@@ -35,7 +36,7 @@ const (
 // Kinds lists every kind, referred-to kinds before those that refer to them.
 func Kinds() []Kind {
 	return []Kind{
-		KindKey, KindAuthority, KindRegistration, KindCertificate, KindIssuance, KindLeftover, KindSecurityGroup,
+		KindKey, KindAuthority, KindRegistration, KindCertificate, KindIssuance, KindLeftover, KindDelivery, KindSecurityGroup,
 		KindTargetGroup, KindLoadBalancer, KindListener, KindRule,
 		KindNameService, KindHostedZone, KindRecordSet,
 		KindHook, KindNotice,
@@ -57,6 +58,7 @@ type State struct {
 	Registrations  Table[*Registration]
 	Issuances      Table[*Issuance]
 	Leftovers      Table[*Leftover]
+	Deliveries     Table[*Delivery]
 	HostedZones    Table[*HostedZone]
 	RecordSets     Table[*RecordSet]
 	NameServices   Table[*NameService]
@@ -219,6 +221,8 @@ func (s *State) Encode(c Change) (data []byte, ok bool, err error) {
 		return encode(s.Issuances, c.ID)
 	case KindLeftover:
 		return encode(s.Leftovers, c.ID)
+	case KindDelivery:
+		return encode(s.Deliveries, c.ID)
 	case KindHostedZone:
 		return encode(s.HostedZones, c.ID)
 	case KindRecordSet:
@@ -262,6 +266,8 @@ func (d *Draft) Decode(c Change, data []byte) error {
 		return decode(d, data, new(Issuance))
 	case KindLeftover:
 		return decode(d, data, new(Leftover))
+	case KindDelivery:
+		return decode(d, data, new(Delivery))
 	case KindHostedZone:
 		return decode(d, data, new(HostedZone))
 	case KindRecordSet:

@@ -67,6 +67,8 @@ func something(t *rapid.T, kind albion.Kind) (albion.Change, func(*albion.Draft)
 			albion.Put(d, &albion.Issuance{Certificate: arn, Failures: int(port), Steps: words, Begun: []time.Time{at},
 				Window: albion.Window{Start: at, Explanation: name}, Last: &albion.Setback{Kind: albion.SetbackName, Words: name, Until: at},
 				Order: &albion.Order{Step: albion.StepChosen, Answers: []albion.Answer{{Domain: name, Token: name}}}})
+		case albion.KindDelivery:
+			albion.Put(d, &albion.Delivery{ID: id, Certificate: arn, Kind: albion.Live, To: name, Delivered: at, Failures: int(port), Last: &albion.Setback{Words: name}})
 		case albion.KindHostedZone:
 			albion.Put(d, &albion.HostedZone{ID: id, Name: name, Comment: name, Created: at, Origin: albion.OriginFile})
 		case albion.KindRecordSet:
@@ -124,7 +126,7 @@ func sameTables(a, b *albion.State) bool {
 	return reflect.DeepEqual(a.LoadBalancers, b.LoadBalancers) && reflect.DeepEqual(a.Listeners, b.Listeners) &&
 		reflect.DeepEqual(a.Rules, b.Rules) && reflect.DeepEqual(a.TargetGroups, b.TargetGroups) &&
 		reflect.DeepEqual(a.Certificates, b.Certificates) && reflect.DeepEqual(a.SecurityGroups, b.SecurityGroups) &&
-		reflect.DeepEqual(a.Registrations, b.Registrations) && reflect.DeepEqual(a.Issuances, b.Issuances) && reflect.DeepEqual(a.Leftovers, b.Leftovers) &&
+		reflect.DeepEqual(a.Registrations, b.Registrations) && reflect.DeepEqual(a.Issuances, b.Issuances) && reflect.DeepEqual(a.Leftovers, b.Leftovers) && reflect.DeepEqual(a.Deliveries, b.Deliveries) &&
 		reflect.DeepEqual(a.HostedZones, b.HostedZones) && reflect.DeepEqual(a.RecordSets, b.RecordSets) &&
 		reflect.DeepEqual(a.NameServices, b.NameServices) &&
 		reflect.DeepEqual(a.Authorities, b.Authorities) && reflect.DeepEqual(a.Keys, b.Keys)

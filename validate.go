@@ -56,6 +56,7 @@ func Validate(s *State) error {
 	c.checkCertificates(sorted(s.Certificates))
 	c.checkIssuances(sorted(s.Issuances))
 	c.checkLeftovers(sorted(s.Leftovers))
+	c.checkDeliveries(sorted(s.Deliveries))
 	c.checkSecurityGroups(sorted(s.SecurityGroups))
 	c.checkTargetGroups(sorted(s.TargetGroups))
 	c.checkLoadBalancers(sorted(s.LoadBalancers))
@@ -153,6 +154,11 @@ func (c *checker) label(o named) string {
 			return "issuance of " + c.label(cert)
 		}
 		return "issuance of " + shown(string(o.Certificate))
+	case *Delivery:
+		if cert, ok := c.state.Certificates.Get(string(o.Certificate)); ok {
+			return "delivery of " + c.label(cert)
+		}
+		return "delivery " + shown(o.ID)
 	case *HostedZone:
 		return "hosted zone " + shown(o.Name)
 	case *RecordSet:

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,7 +20,7 @@ func newCert(g *globals) *cobra.Command {
   albion cert import chat fullchain.pem privkey.pem
   albion cert export chat --dir ./live/chat`,
 	}
-	cmd.AddCommand(newCertRequest(g), newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g), newCertAdopt(g))
+	cmd.AddCommand(newCertRequest(g), newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g), newCertAdopt(g), newCertPushACM(g), newCertDelivery(g))
 	return cmd
 }
 
@@ -159,31 +157,11 @@ func (g *globals) showCertificate(c *admin.Certificate) {
 	} {
 		fmt.Fprintf(g.out, "%-8s %s\n", line[0], line[1])
 	}
-	fmt.Fprintf(g.out, "\n%s", c.Chain)
-}
-
-func newCertExport(g *globals) *cobra.Command {
-	var dir string
-	cmd := &cobra.Command{
-		Use:               "export NAME --dir FOLDER",
-		Short:             "Write a certificate and its key as cert, chain, fullchain and privkey .pem",
-		Example:           "  albion cert export chat --dir ./live/chat.example.com",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: g.certificateNames,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return on(g.look, func(c *admin.Client) error {
-				files, err := c.Export(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				return g.export(dir, files)
-			})
-		},
+	for _, v := range c.Deliveries {
+		fmt.Fprintf(g.out, "%-8s %s: %s %s\n", "Goes to", v.To, v.Kind, v.State)
+		g.showDeliveryProblem(&v)
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder to write to; made when it is not there")
-	cmd.MarkFlagRequired("dir")
-	cmd.MarkFlagDirname("dir")
-	return cmd
+	fmt.Fprintf(g.out, "\n%s", c.Chain)
 }
 
 func newCertDelete(g *globals) *cobra.Command {
@@ -206,43 +184,6 @@ configuration file declares, is refused: take it out there first.`,
 			})
 		},
 	}
-}
-
-// export writes certbot's four files, each whole or not at all; only the owner
-// may read the key.
-func (g *globals) export(dir string, files *acm.Files) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		name string
-		data []byte
-		mode os.FileMode
-	}{
-		{"privkey.pem", files.Privkey, 0o600}, {"cert.pem", files.Cert, 0o644},
-		{"chain.pem", files.Chain, 0o644}, {"fullchain.pem", files.Fullchain, 0o644},
-	} {
-		path := filepath.Join(dir, f.name)
-		if err := replaceFile(path, f.data, f.mode); err != nil {
-			return err
-		}
-		fmt.Fprintln(g.out, path)
-	}
-	return nil
-}
-
-// replaceFile writes a file beside the old one and puts it in its place.
-func replaceFile(path string, data []byte, mode os.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".albion-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // when it is in place there is nothing left to remove
-	_, err = temp.Write(data)
-	if err := errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
 }
 
 // certificateNames completes the names of certificates in a shell.

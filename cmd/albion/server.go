@@ -177,6 +177,7 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 	start(&parts, work, "state", s.follow)
 	start(&parts, work, "renewals", s.renew)
 	start(&parts, work, "certificates", s.issue)
+	start(&parts, work, "deliveries", s.deliver)
 	start(&waysIn, drained, "operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
 	if s.public != nil {
 		start(&waysIn, drained, "admin address", func(ctx context.Context) error { return serveHTTP(ctx, s.public, s.service.Public()) })

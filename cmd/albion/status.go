@@ -192,6 +192,9 @@ func (g *globals) showCertificates(all []admin.Certificate) error {
 		if c.Issuance != nil && c.Next != "" {
 			fmt.Fprintf(g.out, "  %s: %s, by %s\n", c.Name, c.Next, c.Method)
 		}
+		for _, v := range c.Deliveries {
+			g.showDeliveryProblem(&v)
+		}
 	}
 	return nil
 }

@@ -39,9 +39,10 @@ type Certificate struct {
 	Serial       string
 	NotBefore    time.Time
 	NotAfter     time.Time
-	UsedBy       []string  // listeners, as LOADBALANCER:PORT
-	Issuance     *Issuance `json:",omitempty"` // of one that a CA issues
-	Chain        string    `json:",omitempty"` // PEM; only when one certificate is asked for
+	UsedBy       []string   // listeners, as LOADBALANCER:PORT
+	Issuance     *Issuance  `json:",omitempty"` // of one that a CA issues
+	Deliveries   []Delivery `json:",omitempty"`
+	Chain        string     `json:",omitempty"` // PEM; only when one certificate is asked for
 }
 
 // Import keeps a certificate under a name, or replaces the one that has it.
@@ -150,7 +151,7 @@ func (s *Service) describe(state *albion.State, c *albion.Certificate, used map[
 	return Certificate{
 		Name: c.Name, ARN: c.ARN, Domains: c.Domains, Status: fare.Word, Reason: fare.Reason, Next: fare.Next, Method: fare.Method, Issuer: c.Issuer,
 		KeyAlgorithm: c.KeyAlgorithm, Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
-		UsedBy: used[c.ARN], Issuance: s.issuance(state, c),
+		UsedBy: used[c.ARN], Issuance: s.issuance(state, c), Deliveries: deliveriesOf(state, c),
 	}
 }
 

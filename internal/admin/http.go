@@ -43,6 +43,7 @@ func (s *Service) Operations() http.Handler {
 	mux.HandleFunc("POST /v1/known", answer(func(context.Context, struct{}) (*doctor.Known, error) { return s.Known(), nil }))
 	s.zoneOperations(mux)
 	s.adoptOperations(mux)
+	s.deliveryOperations(mux)
 	return mux
 }
 
