@@ -111,16 +111,16 @@ func (s *Service) adopt(d *albion.Draft, in AdoptCertificate, account *acm.Adopt
 	old, err := find(&d.State, in.Name)
 	out.Replaced = err == nil
 	out.Domains, out.NotAfter, out.Warnings = bundle.Domains, &bundle.Leaf.NotAfter, bundle.Warnings
-	cert, err := s.take(d, in, acm.Adoption{
+	cert, refused := s.take(d, in, acm.Adoption{
 		Name: in.Name, Bundle: bundle, Directory: in.Directory, Roots: privateOnly(in.Directory, roots), Challenge: in.Challenge,
 		Profile: in.Profile, Account: account, Now: now, ID: s.id(),
 	}, &out)
-	switch {
-	case userError(err):
-		out.Action, out.Problem = ActionLeaveOut, err.Error()
+	if userError(refused) {
+		out.Action, out.Problem = ActionLeaveOut, refused.Error()
 		return out, nil
-	case err != nil:
-		return out, err
+	}
+	if refused != nil {
+		return out, refused
 	}
 	out.ARN = cert.ARN
 	if old != nil && old.Origin == albion.OriginFile {

@@ -98,17 +98,11 @@ func (r *Runner) attempt(ctx context.Context, due Due) error {
 	if !ok || cert.Digest() != due.Digest {
 		return nil // there is something newer by now
 	}
-	files, err := acm.Export(s, string(cert.ARN))
-	if err == nil {
-		limited, cancel := context.WithTimeout(ctx, attemptTimeout)
-		err = r.bring(limited, v, cert, files)
-		cancel()
-	}
+	problem := setback(r.bring(ctx, s, v, cert))
 	if ctx.Err() != nil {
 		return nil // the end of the program; the next one tries again
 	}
-	problem := setback(err)
-	_, err = r.Update(ctx, func(d *albion.Draft) error {
+	_, err := r.Update(ctx, func(d *albion.Draft) error {
 		settle(d, due, cert.Serial, problem, r.Now())
 		return nil
 	})
@@ -123,12 +117,19 @@ func (r *Runner) attempt(ctx context.Context, due Due) error {
 	return err
 }
 
-func (r *Runner) bring(ctx context.Context, v *albion.Delivery, cert *albion.Certificate, files acm.Files) error {
+// bring hands a certificate to the place, which has a limited time.
+func (r *Runner) bring(ctx context.Context, s *albion.State, v *albion.Delivery, cert *albion.Certificate) error {
+	files, err := acm.Export(s, string(cert.ARN))
+	if err != nil {
+		return err
+	}
 	place, ok := r.To[v.Kind]
 	if !ok {
 		return &albion.Setback{Kind: albion.SetbackRefused, Sentence: "there is no way here to deliver to " + string(v.Kind)}
 	}
-	err := place(ctx, v, cert, files)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	err = place(ctx, v, cert, files)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &albion.Setback{Kind: albion.SetbackUnavailable, Sentence: "it took more than " + attemptTimeout.String(), Advice: "it is tried again by itself"}
 	}
