@@ -24,16 +24,18 @@ var layers = map[string][]string{
 	"internal/wire":    {},
 	"internal/wire/h1": {"internal/wire"},
 	"internal/wire/h2": {"internal/wire"},
+	// Connections that wait.
+	"internal/wire/park": {},
 
 	// The data plane: answers requests.
 	"internal/accesslog": {},
 	"internal/route":     {"internal/wire"},
-	"internal/target":    {"internal/wire"},
+	"internal/target":    {"internal/wire", "internal/wire/park"},
 	"internal/health":    {},
 	"internal/keyring":   {},
-	"internal/proxy":     {"internal/wire", "internal/wire/h1", "internal/wire/h2", "internal/accesslog", "internal/route", "internal/target"},
+	"internal/proxy":     {"internal/wire", "internal/wire/h1", "internal/wire/h2", "internal/wire/park", "internal/accesslog", "internal/route", "internal/target"},
 	"internal/edge": {
-		"internal/wire/h1", "internal/accesslog", "internal/route", "internal/target", "internal/health",
+		"internal/wire/h1", "internal/wire/park", "internal/accesslog", "internal/route", "internal/target", "internal/health",
 		"internal/keyring", "internal/proxy",
 	},
 

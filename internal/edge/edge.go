@@ -84,9 +84,10 @@ func (e *Edge) Run(ctx context.Context) error {
 	live, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var parts sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	for name, run := range map[string]func(context.Context) error{
 		"targets": e.targets.Run, "health checks": e.checker.Run, "keyring": e.keys.Run,
+		"idle connections": e.shared.Run,
 	} {
 		parts.Go(func() {
 			if err := run(live); err != nil && live.Err() == nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/albion-lb/albion/internal/accesslog"
 	"github.com/albion-lb/albion/internal/proxy"
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // port is a listener's sockets and the connections that came in by them.
@@ -187,7 +188,7 @@ func (p *port) accept(socket net.Listener) {
 			continue
 		}
 		pause = 0
-		p.admit(raw)
+		p.admit(park.NewSocket(raw.(*net.TCPConn))) // listen opens no other
 	}
 }
 
@@ -203,7 +204,7 @@ func (p *port) rest(pause time.Duration) {
 
 // admit serves a connection, or resets it when it may not be here: for its
 // address, or because there are too many.
-func (p *port) admit(raw net.Conn) {
+func (p *port) admit(raw *park.Socket) {
 	c, remote, e := p.now.Load(), addrPort(raw.RemoteAddr()), p.edge
 	if !c.filter.allows(remote.Addr()) {
 		p.refuse(raw)
@@ -214,26 +215,29 @@ func (p *port) admit(raw net.Conn) {
 		p.refuse(raw)
 		return
 	}
-	e.tasks.Go(func() {
-		defer e.clients.Add(-1)
-		p.serve(c, proxy.Client{Conn: raw, Remote: remote, Local: addrPort(raw.LocalAddr())})
-	})
+	e.tasks.Add(1) // until the connection has ended, with or without a goroutine
+	go p.serve(c, raw, proxy.Client{Conn: raw, Remote: remote, Local: addrPort(raw.LocalAddr()), Ended: e.left})
 }
 
-// serve owns an accepted connection until it is closed.
-func (p *port) serve(c *compiled, client proxy.Client) {
-	if c.tls != nil && !p.shake(c.tls, &client) {
-		client.Conn.Close()
+// left is called when a client's connection has ended.
+func (e *Edge) left() {
+	e.clients.Add(-1)
+	e.tasks.Done()
+}
+
+// serve owns an accepted connection until it is closed, or parked.
+func (p *port) serve(c *compiled, raw *park.Socket, client proxy.Client) {
+	if c.tls != nil && !p.shake(c.tls, raw, &client) {
+		raw.Close()
+		p.edge.left()
 		return
 	}
 	p.live.Serve(client)
 }
 
-func (p *port) refuse(raw net.Conn) {
+func (p *port) refuse(raw *park.Socket) {
 	p.refused.Add(1)
-	if tcp, ok := raw.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
-	}
+	raw.SetLinger(0)
 	raw.Close()
 }
 

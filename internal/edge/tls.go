@@ -5,12 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"time"
 
 	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/keyring"
 	"github.com/albion-lb/albion/internal/proxy"
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // handshakeTimeout is how long a client may take to agree on a TLS session.
@@ -24,39 +24,23 @@ const (
 
 // witness is a connection that remembers which certificate its handshake chose.
 type witness struct {
-	net.Conn
+	*park.Socket
 	chosen albion.ARN
 }
 
 // Chosen is called by the keyring during the handshake.
 func (w *witness) Chosen(arn albion.ARN) { w.chosen = arn }
 
-// CloseWrite lets tls.Conn and whoever unwraps it end one direction only.
-func (w *witness) CloseWrite() error {
-	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
-
-// SetLinger lets a broken answer end in a reset.
-func (w *witness) SetLinger(seconds int) error {
-	if tcp, ok := w.Conn.(*net.TCPConn); ok {
-		return tcp.SetLinger(seconds)
-	}
-	return errors.ErrUnsupported
-}
-
 // shake does the TLS handshake and puts its result in place of the raw
 // connection. False: there was none, and the client knows why.
-func (p *port) shake(config *tls.Config, client *proxy.Client) bool {
-	w := &witness{Conn: client.Conn}
+func (p *port) shake(config *tls.Config, raw *park.Socket, client *proxy.Client) bool {
+	w := &witness{Socket: raw}
 	secure := tls.Server(w, config)
 	ctx, cancel := context.WithTimeout(p.ctx, handshakeTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		p.handshakesFailed.Add(1)
-		scold(client.Conn, err)
+		scold(raw, err)
 		return false
 	}
 	p.handshakes.Add(1)
@@ -79,7 +63,7 @@ func (p *port) shake(config *tls.Config, client *proxy.Client) bool {
 
 // scold tells a client that speaks plain HTTP to an HTTPS port what it did, since
 // a person may be looking at what comes back.
-func scold(raw net.Conn, err error) {
+func scold(raw *park.Socket, err error) {
 	var bad tls.RecordHeaderError
 	if !errors.As(err, &bad) || bad.Conn == nil {
 		return
@@ -92,7 +76,7 @@ func scold(raw net.Conn, err error) {
 		}
 		// Closing with bytes unread would reset the connection, and the hint could be
 		// lost with it.
-		if tcp, ok := raw.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
+		if raw.CloseWrite() == nil {
 			io.CopyN(io.Discard, raw, 64<<10)
 		}
 	}

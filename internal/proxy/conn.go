@@ -13,6 +13,7 @@ import (
 	"github.com/albion-lb/albion/internal/wire"
 	"github.com/albion-lb/albion/internal/wire/h1"
 	"github.com/albion-lb/albion/internal/wire/h2"
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // conn is a client's connection.
@@ -27,9 +28,13 @@ type conn struct {
 	out   *buffer                     // heads and small bodies on their way to the client; nil between exchanges
 	timer deadlines
 
-	mu    sync.Mutex // guards idle and woken, and who sets the read deadline
-	idle  bool       // between requests: may be closed at any time
-	woken bool       // the read deadline has been moved behind timer's back
+	socket    *park.Socket // below TLS; nil: cannot be parked
+	idleUntil time.Time    // zero: a request is under way
+
+	mu     sync.Mutex   // guards what follows, and who sets the read deadline
+	idle   bool         // between requests: may be closed at any time
+	woken  bool         // the read deadline has been moved behind timer's back
+	ticket *park.Ticket // while it is parked between requests
 
 	stream     *h2.Stream // which Conn is, of a request over HTTP/2; else nil
 	req        wire.Request
@@ -38,13 +43,43 @@ type conn struct {
 }
 
 func newConn(l *Listener, client Client) *conn {
-	return &conn{Conn: client.Conn, listener: l, client: client, opened: time.Now(), timer: deadlines{conn: client.Conn}}
+	c := &conn{Conn: client.Conn, listener: l, client: client, opened: time.Now(), timer: deadlines{conn: client.Conn}}
+	c.socket = socketOf(c.raw())
+	return c
 }
 
+// socketOf is what of a connection can be parked, nil when nothing can.
+func socketOf(conn net.Conn) *park.Socket {
+	if holder, ok := conn.(interface{ Socket() *park.Socket }); ok {
+		return holder.Socket()
+	}
+	return nil
+}
+
+// step is how a part of serving a connection ended.
+type step int
+
+const (
+	onward step = iota
+	ended
+	parked // somebody else goes on with the connection, which must not be touched
+)
+
 // serve answers one request after the other.
-func (c *conn) serve() {
-	defer c.close()
-	for c.next() && c.x.run(c) {
+func (c *conn) serve() (left bool) {
+	defer func() {
+		if !left {
+			c.close()
+		}
+	}()
+	for {
+		s := c.next()
+		if s == onward {
+			s = c.x.run(c)
+		}
+		if s != onward {
+			return s == parked
+		}
 	}
 }
 
@@ -84,7 +119,10 @@ func (c *conn) cutTarget() {
 func (c *conn) wakeIfIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.idle {
+	switch {
+	case c.ticket != nil:
+		c.ticket.Wake()
+	case c.idle:
 		c.woken = true
 		c.SetReadDeadline(longAgo()) // does not block
 	}
@@ -100,12 +138,14 @@ func (c *conn) setIdle(idle bool) {
 	}
 }
 
-// next reads the head of the next request. False: the connection is over, and
-// whatever there was to say about that has been said.
-func (c *conn) next() bool {
+// next reads the head of the next request. Unless onward, the connection is over
+// or parked, and whatever there was to say about that has been said.
+func (c *conn) next() step {
 	c.settleInput()
-	if c.in.empty() && !c.await() {
-		return false
+	if c.in.empty() {
+		if s := c.await(); s != onward {
+			return s
+		}
 	}
 	view := c.listener.view.Load()
 	var head h1.Parser
@@ -113,11 +153,11 @@ func (c *conn) next() bool {
 		n, err := head.ReadRequest(&c.req, c.in.bytes(), &view.Limits)
 		if err != nil {
 			c.refuse(err)
-			return false
+			return ended
 		}
 		if n > 0 {
 			c.in.r += n // not use: the head's views must stay where they are
-			return true
+			return onward
 		}
 		if !timed { // most heads arrive in one piece and need no deadline
 			timed = true
@@ -126,13 +166,13 @@ func (c *conn) next() bool {
 		var room bool
 		if c.in, room = c.listener.shared.buffers.reserve(c.in, headLimit(&view.Limits)); !room {
 			c.headFailed(view, &h1.Error{Status: 413, Reason: reasonLargeHead})
-			return false
+			return ended
 		}
 		n, err = c.Conn.Read(c.in.free())
 		c.in.w += n
 		if err != nil && n == 0 {
 			c.headFailed(view, err)
-			return false
+			return ended
 		}
 	}
 }
@@ -150,22 +190,6 @@ func (c *conn) settleInput() {
 		c.in = pool.get(tinyBuffer)
 	}
 	c.in.compact()
-}
-
-// await waits for the first bytes of a request. The order matters: Drain first
-// says that it is closing and then wakes whoever is idle; here idleness and the
-// deadline come first and the question after them, so that one of the two sees
-// the other. A client that sends nothing hears nothing.
-func (c *conn) await() bool {
-	c.setIdle(true)
-	defer c.setIdle(false)
-	c.timer.readAfter(c.listener.view.Load().Attributes.IdleTimeout)
-	if c.listener.closing.Load() {
-		return false
-	}
-	n, _ := c.Conn.Read(c.in.free())
-	c.in.w += n
-	return n > 0
 }
 
 // headFailed ends a connection on which no whole head arrived. The head is read

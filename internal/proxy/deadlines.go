@@ -28,8 +28,7 @@ func (d *deadlines) writeAfter(wait time.Duration) {
 
 // readSoon lets the next reads wait for at least that long and at most three
 // times as long, which spares moving the timer for every one of a row of answers.
-func (d *deadlines) readSoon(wait time.Duration) {
-	now := time.Now()
+func (d *deadlines) readSoon(now time.Time, wait time.Duration) {
 	if left := d.read.Sub(now); left < wait || left > 3*wait {
 		d.readBy(now.Add(3 * wait))
 	}

@@ -30,11 +30,12 @@ type exchange struct {
 	location []byte // of a redirect
 	f        forward
 	ws       bool // the exchange became a tunnel
+	parked   bool // the tunnel is parked, and goes on with all of this
 	torn     bool // the answer broke off: the client must not take it for whole
 }
 
-// run answers the request in c.req and says whether another may follow.
-func (x *exchange) run(c *conn) (again bool) {
+// run answers the request in c.req. onward: another may follow.
+func (x *exchange) run(c *conn) step {
 	x.begin(c)
 	switch refused := x.inspect(); {
 	case refused != 0:
@@ -44,18 +45,21 @@ func (x *exchange) run(c *conn) (again bool) {
 	default:
 		x.decide()
 	}
+	if x.parked {
+		return parked
+	}
 	x.finish()
 	switch {
 	case x.ws:
-		return false
+		return ended
 	case x.torn:
 		c.tear()
-		return false
+		return ended
 	case !x.keep:
 		c.linger()
-		return false
+		return ended
 	}
-	return true
+	return onward
 }
 
 func (x *exchange) begin(c *conn) {

@@ -54,8 +54,7 @@ func (x *exchange) forward() {
 		return
 	}
 	f.lease = lease
-	defer f.lease.Release()
-	defer x.endForward()
+	defer x.leaveForward()
 	x.trace = appendTrace(x.trace, x.c.req.Get(wire.XAmznTraceID), x.started)
 	if err := x.ask(); err != nil {
 		x.failed(err)
@@ -236,7 +235,7 @@ func (x *exchange) interim() error {
 func (x *exchange) fill() error {
 	f := &x.f
 	if !f.pump.started {
-		f.upTimer.readSoon(patience)
+		f.upTimer.readSoon(time.Now(), patience)
 		n, err := f.up.Read(f.in.free())
 		f.in.w += n
 		if n > 0 {
@@ -310,10 +309,18 @@ func (x *exchange) settle() {
 	}
 }
 
+// leaveForward ends the forwarding, unless a parked tunnel goes on with it.
+func (x *exchange) leaveForward() {
+	if !x.parked {
+		x.endForward()
+	}
+}
+
 // endForward gives the target's connection back, or closes it when anything
-// about it is in doubt.
+// about it is in doubt, and then the lease.
 func (x *exchange) endForward() {
 	f := &x.f
+	defer f.lease.Release()
 	x.settle()
 	x.c.up.Store(nil)
 	if f.up != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/albion-lb/albion/internal/proxy"
 	"github.com/albion-lb/albion/internal/route"
 	"github.com/albion-lb/albion/internal/target"
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,7 +65,9 @@ func newBalancer(t testing.TB, change func(*proxy.View), targets ...string) *bal
 	if change != nil {
 		change(&b.view)
 	}
-	b.live = proxy.NewListener(proxy.NewShared(slog.New(slog.DiscardHandler)))
+	shared := proxy.NewShared(slog.New(slog.DiscardHandler))
+	b.run(shared.Run)
+	b.live = proxy.NewListener(shared)
 	b.live.Set(&b.view)
 	b.listen()
 	return b
@@ -109,10 +112,10 @@ func (b *balancer) listen() {
 			if err != nil {
 				return
 			}
-			serving.Go(func() {
-				b.live.Serve(proxy.Client{
-					Conn: conn, Remote: conn.RemoteAddr().(*net.TCPAddr).AddrPort(), Local: conn.LocalAddr().(*net.TCPAddr).AddrPort(),
-				})
+			serving.Add(1)
+			go b.live.Serve(proxy.Client{
+				Conn: park.NewSocket(conn.(*net.TCPConn)), Ended: serving.Done,
+				Remote: conn.RemoteAddr().(*net.TCPAddr).AddrPort(), Local: conn.LocalAddr().(*net.TCPAddr).AddrPort(),
 			})
 		}
 	})

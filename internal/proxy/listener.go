@@ -18,6 +18,7 @@ import (
 	"github.com/albion-lb/albion/internal/target"
 	"github.com/albion-lb/albion/internal/wire/h1"
 	"github.com/albion-lb/albion/internal/wire/h2"
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // View is what one listener does with a request, compiled from a State and
@@ -45,8 +46,9 @@ type Client struct {
 	Conn   net.Conn
 	Remote netip.AddrPort
 	Local  netip.AddrPort
-	TLS    *TLS // nil on an HTTP listener
-	HTTP2  bool // what the handshake agreed on
+	TLS    *TLS   // nil on an HTTP listener
+	HTTP2  bool   // what the handshake agreed on
+	Ended  func() // called once when the connection has ended; nil: nobody asks
 }
 
 // TLS is what the log and the targets are told of a handshake.
@@ -62,15 +64,20 @@ type Shared struct {
 	buffers *buffers
 	http2   *h2.Shared
 	streams sync.Pool // of *conn, each for a request over HTTP/2
+	lot     *park.Lot
 	log     *slog.Logger
 }
 
 // NewShared makes the common part.
 func NewShared(log *slog.Logger) *Shared {
-	s := &Shared{buffers: newBuffers(), http2: h2.NewShared(), log: log}
+	s := &Shared{buffers: newBuffers(), http2: h2.NewShared(), lot: park.NewLot(), log: log}
 	s.streams.New = func() any { return &conn{} }
 	return s
 }
+
+// Run looks after idle connections and tunnels, which hold no goroutine while it
+// runs. It has to outlast Drain of every Listener.
+func (s *Shared) Run(ctx context.Context) error { return s.lot.Run(ctx) }
 
 // Listener serves the connections of one listener. It outlives the changes of
 // its View.
@@ -104,7 +111,8 @@ func (l *Listener) Connections() int {
 	return len(l.conns)
 }
 
-// Serve owns client.Conn until it is closed, and returns then.
+// Serve owns client.Conn until it is closed. It returns then, or earlier, when
+// the connection waits where it needs no goroutine: Ended says when it is over.
 func (l *Listener) Serve(client Client) {
 	var c connection
 	if client.HTTP2 {
@@ -114,16 +122,34 @@ func (l *Listener) Serve(client Client) {
 	}
 	if !l.add(c) {
 		client.Conn.Close()
+		client.end()
 		return
 	}
-	defer l.remove(c)
+	l.attend(c, &client)
+}
+
+// attend serves a connection until it has ended or is parked.
+func (l *Listener) attend(c connection, client *Client) {
+	parked := false // read by nobody afterwards: c may be with somebody else by then
+	defer func() {
+		if !parked {
+			l.remove(c)
+			client.end()
+		}
+	}()
 	defer l.survive(c, client.Remote)
-	c.serve()
+	parked = c.serve()
+}
+
+func (c *Client) end() {
+	if c.Ended != nil {
+		c.Ended()
+	}
 }
 
 // connection is a client's, of either version of HTTP.
 type connection interface {
-	serve()
+	serve() (parked bool)
 	wakeIfIdle() // when the listener is closing: no more requests; does not block
 	cut()
 }
@@ -136,9 +162,14 @@ func (l *Listener) survive(c interface{ cut() }, client netip.AddrPort) {
 		return
 	}
 	c.cut()
+	l.confess(client, mistake, debug.Stack())
+}
+
+// confess reports a mistake of ours that ended a connection.
+func (l *Listener) confess(client netip.AddrPort, mistake any, stack []byte) {
 	l.Metrics.Panics.Add(1)
 	l.shared.log.Error("a connection was ended by a mistake in the program: please report it",
-		"client", client.String(), "panic", fmt.Sprint(mistake), "stack", string(debug.Stack()))
+		"client", client.String(), "panic", fmt.Sprint(mistake), "stack", string(stack))
 }
 
 // Drain ends the connections: idle ones at once, the others after the answer

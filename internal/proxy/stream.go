@@ -46,11 +46,12 @@ func newMultiplexed(l *Listener, client Client) *multiplexed {
 
 // serve returns when the connection has ended. What the client did wrong to it
 // was no request, and is in no log.
-func (m *multiplexed) serve() {
+func (m *multiplexed) serve() (parked bool) {
 	if m.listener.closing.Load() {
 		m.Drain()
 	}
 	_ = m.Serve()
+	return false
 }
 
 func (m *multiplexed) wakeIfIdle() { m.Drain() }

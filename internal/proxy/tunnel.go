@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // upgrade tells the client that the target agreed to speak WebSocket, and
@@ -28,17 +30,58 @@ func (x *exchange) upgrade() {
 		x.reason = reasonGone
 		return
 	}
-	metrics := &c.listener.Metrics
-	metrics.Tunnels.Add(1)
-	defer metrics.Tunnels.Add(-1)
-	x.carry()
+	tunnels := &c.listener.Metrics.Tunnels
+	tunnels.Add(1)
+	early := x.lighten()
+	if x.park(early) {
+		return
+	}
+	x.carry(early)
+	tunnels.Add(-1)
+}
+
+// park lets the tunnel go on without a goroutine. False: it cannot. After true,
+// nothing of the connection may be touched.
+func (x *exchange) park(early []byte) bool {
+	c := x.c
+	client, server := c.socket, x.f.up.Socket()
+	if c.stream != nil || client == nil || server == nil {
+		return false
+	}
+	x.parked = true // not written any more once it is
+	if c.listener.shared.lot.Tunnel(&park.Tunnel{
+		Client: park.End{Socket: client, Conn: c.Conn},
+		Target: park.End{Socket: server, Conn: x.f.up.Conn},
+		Early:  early, Idle: x.view.Attributes.IdleTimeout, Ended: x.unpark,
+	}) {
+		return true
+	}
+	x.parked = false
+	return false
+}
+
+// unpark does what is left to do after a tunnel that was parked.
+func (x *exchange) unpark(o park.Outcome) {
+	c := x.c
+	defer c.client.end()
+	defer c.listener.remove(c)
+	defer c.listener.survive(c, c.client.Remote)
+	defer c.close()
+	if o.Panic != nil {
+		c.listener.confess(c.client.Remote, o.Panic, o.Stack)
+	}
+	x.f.received += o.FromClient.Bytes
+	x.sent += o.FromTarget.Bytes
+	x.reason = x.endOf(o.FromTarget.Err, o.FromClient.Err)
+	c.listener.Metrics.Tunnels.Add(-1)
+	x.endForward()
+	x.finish()
 }
 
 // carry runs both directions and returns when both have ended.
-func (x *exchange) carry() {
+func (x *exchange) carry(early []byte) {
 	c, f := x.c, &x.f
 	t := &tunnel{idle: x.view.Attributes.IdleTimeout, began: time.Now(), pool: c.listener.shared.buffers}
-	early := x.lighten()
 	c.timer.forget()
 	f.upTimer.forget()
 	c.timer.readAfter(t.idle)

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // Conn is a connection to a target. Between Take or Fresh and Put or Close it
@@ -48,6 +50,12 @@ func (c *Conn) CloseWrite() error {
 		return errors.ErrUnsupported
 	}
 	return half.CloseWrite()
+}
+
+// Socket is what of the connection can be parked, nil when nothing can.
+func (c *Conn) Socket() *park.Socket {
+	s, _ := c.raw.(*park.Socket)
+	return s
 }
 
 // Expired says whether the end of the target's deregistration delay closed this

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // ErrTimeout is in the tree of an error of Take and Fresh when the target did
@@ -118,6 +119,9 @@ func (t *Target) Fresh(ctx context.Context) (*Conn, error) {
 	raw, err := t.dial(ctx)
 	if err != nil {
 		return nil, t.explain("connect", err)
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		raw = park.NewSocket(tcp)
 	}
 	c := &Conn{Conn: raw, raw: raw, target: t, secure: t.secure()}
 	if err := t.pool.adopt(c); err != nil {
