@@ -50,8 +50,8 @@ func newConn(l *Listener, client Client) *conn {
 
 // socketOf is what of a connection can be parked, nil when nothing can.
 func socketOf(conn net.Conn) *park.Socket {
-	if holder, ok := conn.(interface{ Socket() *park.Socket }); ok {
-		return holder.Socket()
+	if holder, ok := conn.(interface{ Parkable() *park.Socket }); ok {
+		return holder.Parkable()
 	}
 	return nil
 }

@@ -34,10 +34,12 @@ func (again) Error() string   { return "park: nothing has come yet" }
 func (again) Timeout() bool   { return false }
 func (again) Temporary() bool { return true }
 
+var errAgain error = again{}
+
 // Read reads what has come.
 func (d *descriptor) Read(p []byte) (int, error) {
 	if d.drained {
-		return 0, again{}
+		return 0, errAgain
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -54,7 +56,7 @@ func (d *descriptor) Read(p []byte) (int, error) {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
 			d.drained = true
-			return 0, again{}
+			return 0, errAgain
 		default:
 			return 0, os.NewSyscallError("read", err)
 		}

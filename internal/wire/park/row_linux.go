@@ -222,20 +222,19 @@ func (r *row) at(p place) occupant {
 	return r.slots[p.slot].who
 }
 
-// leave frees a place, undoes the watching, and lets who was there go on by then.
-// False: he has left before.
-func (r *row) leave(p place, undo, then func()) bool {
+// leave frees a place, undoes the watching, and lets who was there go on by then,
+// unless he has left before.
+func (r *row) leave(p place, undo, then func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.slots[p.slot]
 	if s.number != p.number || s.who == nil {
-		return false
+		return
 	}
 	s.who = nil
 	r.free = append(r.free, p.slot)
 	undo()
 	r.lot.tasks.Go(then) // before Run can wait for tasks: evictAll needs mu
-	return true
 }
 
 // evictAll lets nobody in any more, and everybody out.

@@ -26,8 +26,8 @@ type endpoint interface {
 // NewSocket makes a Socket of a connection, which belongs to it from then on.
 func NewSocket(conn *net.TCPConn) *Socket { return &Socket{tcp: conn} }
 
-// Socket returns s, also to those who hold it inside of something else.
-func (s *Socket) Socket() *Socket { return s }
+// Parkable returns s, also to those who hold it inside of something else.
+func (s *Socket) Parkable() *Socket { return s }
 
 // conn is what to speak to.
 func (s *Socket) conn() endpoint {

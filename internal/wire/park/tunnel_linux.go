@@ -181,7 +181,7 @@ func (t *tunnel) move(side int) (more bool) {
 		}
 		switch {
 		case err == nil:
-		case isAgain(err):
+		case errors.Is(err, errAgain):
 			return false
 		case errors.Is(err, io.EOF):
 			from.said = true
@@ -200,11 +200,6 @@ func (t *tunnel) pass(side int, said []byte) error {
 		return t.fail(side, err)
 	}
 	return nil
-}
-
-func isAgain(err error) bool {
-	_, nothing := err.(again) // not wrapped, not by crypto/tls either
-	return nothing
 }
 
 // tell tells the other side, once, that side has said everything.
