@@ -130,7 +130,7 @@ func (g *globals) showReport(r *doctor.Report, all bool) error {
 			if i > 0 && (grade == doctor.Problem || grade == doctor.Warning) {
 				p.line("")
 			}
-			p.finding(f, all)
+			p.finding(f, r.Name)
 		}
 	}
 	p.methods(r.Methods)
@@ -155,28 +155,32 @@ func things(n int) string {
 	return fmt.Sprintf("%d things are", n)
 }
 
-func (p *paper) finding(f doctor.Finding, all bool) {
+func (p *paper) finding(f doctor.Finding, name string) {
 	mark, style := marks(f.Grade)
-	says := strings.ToUpper(f.Says[:1]) + f.Says[1:]
-	if strings.HasPrefix(f.Says, "http") || strings.Contains(strings.SplitN(f.Says, " ", 2)[0], ".") {
-		says = f.Says // begins with an address or a name
-	}
-	indent := "  "
-	for i, l := range wrap(says, p.width-len(indent)) {
+	const indent = "  "
+	for i, l := range wrap(sentence(f.Says, name), p.width-len(indent)) {
 		if i > 0 {
 			p.line(indent + l)
 			continue
 		}
 		p.line(p.paint(style, mark) + l)
 	}
-	if f.Grade != doctor.OK || all {
-		for _, d := range f.Detail {
-			p.block(indent+"  ", dim, d)
-		}
+	for _, d := range f.Detail {
+		p.block(indent+"  ", dim, d)
 	}
 	if f.Next != "" {
 		p.block(indent+"→ ", green, f.Next)
 	}
+}
+
+// sentence begins with a capital letter, unless it begins with a name or an
+// address.
+func sentence(text, name string) string {
+	first, _, _ := strings.Cut(text, " ")
+	if first == name || strings.Contains(first, ".") || strings.Contains(first, "://") {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // methods shows how the name can be proved, in a column of names and a column of

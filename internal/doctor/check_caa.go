@@ -72,7 +72,7 @@ func checkCAA(s *sight) []Finding {
 		return nil
 	}
 	if n.caaErr != nil {
-		if errors.Is(n.caaErr, resolve.BadName) || errors.Is(n.addresses.err, resolve.ServFail) || errors.Is(n.caaErr, resolve.NoServer) {
+		if errors.Is(n.caaErr, resolve.BadName) || n.addresses.err != nil {
 			return nil // said already
 		}
 		return []Finding{{

@@ -203,11 +203,11 @@ func orWarning(when bool, then Grade) Grade {
 
 // checkLeads judges where the addresses lead.
 func checkLeads(s *sight, n *namesSeen) []Finding {
-	if _, known := s.elsewhere(); known || reserved(s.subject.Name) {
+	all := append(slices.Clone(n.a), n.aaaa...)
+	if _, known := s.elsewhere(); known || reserved(s.subject.Name) || len(all) == 0 {
 		return nil
 	}
-	all := append(slices.Clone(n.a), n.aaaa...)
-	if !slices.ContainsFunc(all, public) && len(all) > 0 {
+	if !slices.ContainsFunc(all, public) {
 		return []Finding{{
 			Warning, Names, "private-lead", fmt.Sprintf("%s leads to %s, which the Internet cannot reach: neither can a CA", s.subject.Name, join(all)), nil,
 			"prove the name by DNS, which needs no way in: `albion cert request -d " + s.subject.Name + " --challenge dns-delegated`",

@@ -82,7 +82,7 @@ func checkToken(s *sight) []Finding {
 	if t == nil {
 		return nil
 	}
-	at := s.subject.plainURL(challengePath + "…").String()
+	at := "http://" + hostPort(s.subject.Name, s.subject.HTTP, 80) + challengePath + "…"
 	last := t.walk.last()
 	switch {
 	case last == nil:

@@ -67,9 +67,12 @@ func checkHandshake(s *sight, t *tlsSeen) Finding {
 func checkVerdict(s *sight, t *tlsSeen) []Finding {
 	leaf := t.chain[0]
 	if t.private == nil && t.verdict != nil {
+		next := "for everybody else get one from a public CA: `albion cert request -d " + s.subject.Name + " --email YOU`"
+		if methods(s) == nil {
+			next = "" // there is no other for such a name
+		}
 		return []Finding{
-			{Note, Certificate, "private-ca", fmt.Sprintf("the certificate comes from %s, which only clients accept that were told to trust it", quoted(issuer(leaf))), nil,
-				"for everybody else get one from a public CA: `albion cert request -d " + s.subject.Name + " --email YOU`"},
+			{Note, Certificate, "private-ca", fmt.Sprintf("the certificate comes from %s, which only clients accept that were told to trust it", quoted(issuer(leaf))), nil, next},
 			{OK, Certificate, "certificate", fmt.Sprintf("the certificate is good for %s, %s", s.subject.Name, until(leaf, s.now)), nil, ""},
 		}
 	}

@@ -14,12 +14,16 @@ func checkRedirects(s *sight) []Finding {
 	if s.plain == nil {
 		return all
 	}
-	all = append(all, checkWalk(s, s.plain, "http")...)
+	if s.secure == nil || !s.secure.loop && !s.secure.endless {
+		all = append(all, checkWalk(s, s.plain, "http")...)
+	}
 	last := s.plain.last()
 	switch {
 	case !s.plain.arrived() || last == nil:
 	case last.url.Scheme == "https":
 		all = append(all, Finding{OK, Web, "redirected", "http:// is redirected to https://", nil, ""})
+	case s.secure.arrived() && last.status >= 400:
+		all = append(all, Finding{Note, Web, "http-refused", fmt.Sprintf("http:// is answered with %d, and not redirected to https://", last.status), nil, "redirect port 80 (in albion.yaml: `redirect: https`; `albion up` does)"})
 	case s.secure.arrived():
 		all = append(all, Finding{
 			Warning, Web, "not-redirected", "http:// is answered without a redirect: who types the name without https:// stays in the clear", hopLines(s.plain),

@@ -119,6 +119,8 @@ func TestRedirects(t *testing.T) {
 		view{"as it should be", both(way(t, plain, secure), ok()), []string{"ok answers", "ok redirected"}, ""},
 		view{"none", both(way(t, plain), ok()), []string{"ok answers", "warning not-redirected"}, "redirect: https"},
 		view{"no HTTPS to redirect to", both(way(t, plain), nil), []string{"ok answers"}, ""},
+		view{"nothing there", both(answered(t, plain, 404, nil), ok()), []string{"ok answers", "note http-refused"}, "404"},
+		view{"a circle whichever way", both(loop(way(t, plain, secure)), loop(way(t, secure, secure))), []string{"problem redirect-loop"}, ""},
 		view{"a circle", both(nil, loop(way(t, secure, secure))), []string{"problem redirect-loop"}, "X-Forwarded-Proto"},
 		view{"a circle through a CDN", func(s *sight) {
 			s.secure = loop(way(t, secure, plain))

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -26,6 +27,7 @@ type Config struct {
 	Origin    string         // of the page that opens the sockets, such as https://me.example.org; "": the subject's
 	CAs       []CA           // that might be asked; none: those that are known, or Let's Encrypt
 	Known     Known
+	Patience  time.Duration      // with what is answered at once, such as the first frame of a socket; 0: 6 s
 	Say       func(doing string) // called, one at a time, when something begins; nil: nobody listens
 }
 
@@ -39,6 +41,7 @@ func (c Config) whole() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.Patience = cmp.Or(c.Patience, 6*time.Second)
 	if c.Say == nil {
 		c.Say = func(string) {}
 	}

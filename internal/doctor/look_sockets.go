@@ -16,14 +16,12 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 )
 
 const (
-	maxEndpoints = 3               // of a page that are opened
-	firstFrame   = 6 * time.Second // for a frame that every server sends at once
-	maxPrelude   = 64 << 10        // before the first frame, in bytes
-	stickyAsks   = 6               // requests of a session, each on a connection of its own
+	maxEndpoints = 3        // of a page that are opened
+	maxPrelude   = 64 << 10 // before the first frame, in bytes
+	stickyAsks   = 6        // requests of a session, each on a connection of its own
 )
 
 // lookAtSockets opens what the page opens, or the subject itself.
@@ -187,7 +185,7 @@ func (e *eye) transport(ctx context.Context, u *url.URL, name, from string) tran
 		method = http.MethodGet
 		at.RawQuery = "c=albion"
 	}
-	ctx, cancel := context.WithTimeout(ctx, firstFrame)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, at.String(), nil)
 	if err != nil {
@@ -258,7 +256,7 @@ func (e *eye) sticky(ctx context.Context, u *url.URL, cookies bool) stickySeen {
 		jar, out.err = cookiejar.New(nil)
 	}
 	post := func(to, body string) (int, error) {
-		ctx, cancel := context.WithTimeout(ctx, firstFrame)
+		ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
 		defer cancel()
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, at.JoinPath(to).String(), strings.NewReader(body))
 		if err != nil {
@@ -308,7 +306,7 @@ const websocketGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 // waits for the first frame.
 func (e *eye) upgrade(ctx context.Context, u *url.URL, from string, frame bool) socketSeen {
 	out := socketSeen{url: u}
-	ctx, cancel := context.WithTimeout(ctx, firstFrame)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
