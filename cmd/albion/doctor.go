@@ -112,6 +112,9 @@ func (g *globals) doctorConfig(ctx context.Context, o doctorOptions) (doctor.Con
 	if c.Names, err = resolve.New(resolve.Config{Servers: o.resolvers}); err != nil {
 		return c, fmt.Errorf("--resolver: %w", err)
 	}
+	if c.Unchecked, err = resolve.New(resolve.Config{Servers: o.resolvers, Unchecked: true}); err != nil {
+		return c, fmt.Errorf("--resolver: %w", err)
+	}
 	if c.Known, err = g.known(ctx); err != nil {
 		return c, err
 	}

@@ -349,10 +349,15 @@ dns      CAA   0 issue "ca.example; validationmethods=dns-01"
 func TestNames(t *testing.T) {
 	net := resolvetest.New(t,
 		resolvetest.Zone{Name: "example.com", Servers: 2, Text: zone},
+		resolvetest.Zone{Name: "bogus.com", Text: "@ A 127.0.0.1\n", Bogus: true},
 		resolvetest.Zone{Name: "github.io", Text: "me A 127.0.0.1\n"},
 		resolvetest.Zone{Name: "example.org", Text: "x7.other TXT proof\n"},
 	)
 	names, err := resolve.New(resolve.Config{Servers: []string{net.Recursive}, Port: net.Port, Timeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unchecked, err := resolve.New(resolve.Config{Servers: []string{net.Recursive}, Port: net.Port, Unchecked: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,6 +374,7 @@ func TestNames(t *testing.T) {
 		"empty.example.com":  {[]string{"no-address"}, doctor.Cannot},
 		"none.example.com":   {[]string{"no-such-name"}, doctor.Cannot},
 		"circle.example.com": {[]string{"name-servers-fail"}, doctor.Cannot},
+		"bogus.com":          {[]string{"dnssec"}, doctor.Cannot},
 		"caa.example.com":    {[]string{"private-lead", "caa-forbids"}, doctor.Cannot},
 		"dns.example.com":    {[]string{"private-lead", "caa-methods"}, doctor.Cannot},
 		"example.com":        {[]string{"private-lead"}, doctor.Cannot},
@@ -378,7 +384,7 @@ func TestNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := doctor.Examine(t.Context(), subject, doctor.Config{Names: names, CAs: []doctor.CA{ca}, Dial: onlyTo(ca)})
+			r := doctor.Examine(t.Context(), subject, doctor.Config{Names: names, Unchecked: unchecked, CAs: []doctor.CA{ca}, Dial: onlyTo(ca)})
 			var got []string
 			for _, f := range r.Findings {
 				if f.Grade != doctor.OK && (f.Topic == doctor.Names || f.Topic == doctor.Authorities) {

@@ -20,6 +20,7 @@ const maxUDP = 1232
 type question struct {
 	name, recordType string
 	recurse          bool
+	unchecked        bool   // what DNSSEC would withhold is wanted too
 	address          string // host and port
 	server           string // as people name it
 }
@@ -36,7 +37,7 @@ func (q question) message(edns bool) (*dns.Msg, error) {
 		return nil, q.fail(BadName, "")
 	}
 	m := new(dns.Msg).SetQuestion(name, kind)
-	m.RecursionDesired = q.recurse
+	m.RecursionDesired, m.CheckingDisabled = q.recurse, q.unchecked // RFC 4035 §3.2.2
 	if edns {
 		m.SetEdns0(maxUDP, false)
 	}

@@ -31,8 +31,11 @@ type Config struct {
 	Port     int           // of authoritative servers; 0: 53
 	Timeout  time.Duration // of one message; 0: 3 s
 	Attempts int           // messages to a server before it counts as silent; 0: 2
-	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
-	Now      func() time.Time // signatures carry it
+	// Unchecked asks recursive servers for what they would withhold because DNSSEC
+	// does not hold: to find out that this is why they fail, and for nothing else.
+	Unchecked bool
+	Dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	Now       func() time.Time // signatures carry it
 }
 
 // Resolver asks name servers. It may be used by many at once.
@@ -103,7 +106,7 @@ func (r *Resolver) recursive(ctx context.Context, name, recordType string) (*dns
 	}
 	var last error
 	for _, server := range servers[:min(len(servers), maxRecursive)] {
-		q := question{name: name, recordType: recordType, recurse: true, address: server, server: who("", server)}
+		q := question{name: name, recordType: recordType, recurse: true, unchecked: r.cfg.Unchecked, address: server, server: who("", server)}
 		m, err := r.exchange(ctx, q)
 		if err == nil {
 			err = code(m, q)

@@ -42,6 +42,9 @@ type Zone struct {
 	Undelegated bool
 	// Extra are names of further servers, which the zone above names and nobody runs.
 	Extra []string
+	// Bogus has the recursive server expect signatures of a key that nobody has, so
+	// that it fails.
+	Bogus bool
 	// IPv6 gives the first server the address ::1 too.
 	IPv6 bool
 }
@@ -155,7 +158,7 @@ options {
 	listen-on port %d { 127.0.0.1; };
 	listen-on-v6 { none; };
 	pid-file none; session-keyfile none; lock-file none;
-	dnssec-validation no; qname-minimization off; notify no; allow-transfer { any; }; minimal-responses no;
+	dnssec-validation yes; qname-minimization off; notify no; allow-transfer { any; }; minimal-responses no;
 	prefetch 0; empty-zones-enable no;
 };
 controls { };
@@ -236,7 +239,13 @@ func hasAll(line string, words []string) bool {
 func (n *Network) recursor(dir string) string {
 	hints := ". 3600 NS ns.root.\nns.root. 3600 A " + root + "\n"
 	n.write(dir, "hints", hints)
-	return "zone \".\" { type hint; file \"hints\"; };\n"
+	conf := "zone \".\" { type hint; file \"hints\"; };\n"
+	for _, z := range n.zones {
+		if z.Bogus {
+			conf += fmt.Sprintf("trust-anchors { %q static-ds 1 13 2 %q; };\n", z.Name, strings.Repeat("00", 32))
+		}
+	}
+	return conf
 }
 
 // root is the configuration of the server above all.
