@@ -57,6 +57,9 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"occupy":   cmdOccupy,   // occupy PORT
 		"vacate":   cmdVacate,   // vacate PORT
 		"backend":  cmdBackend,  // backend NAME: a plain-HTTP server at $NAME
+		"pages":    cmdPages,    // pages NAME FOLDER: its files over plain HTTP at $NAME
+		"chat":     cmdChat,     // chat NAME: a SockJS chat over plain HTTP at $NAME, endpoint /chat
+		"vanish":   cmdVanish,   // vanish NAME: of a backend, pages or a chat
 		"health":   cmdHealth,   // health NAME STATUS: of its /healthz from now on
 		"release":  cmdRelease,  // release NAME: its /slow answers
 		"held":     cmdHeld,     // held NAME: waits until a request waits at its /slow
