@@ -105,19 +105,17 @@ func (s *Service) adopt(d *albion.Draft, in AdoptCertificate, account *acm.Adopt
 	out := Adopted{Name: in.Name, Action: ActionImport}
 	bundle, problem := acm.Read(now, in.Sources...)
 	if problem != nil {
-		out.Action, out.Problem = ActionLeaveOut, problem.Error()
-		return out, nil
+		return out.leftOut(problem), nil
 	}
-	old, err := find(&d.State, in.Name)
-	out.Replaced = err == nil
+	old, missing := find(&d.State, in.Name)
+	out.Replaced = missing == nil
 	out.Domains, out.NotAfter, out.Warnings = bundle.Domains, &bundle.Leaf.NotAfter, bundle.Warnings
 	cert, refused := s.take(d, in, acm.Adoption{
 		Name: in.Name, Bundle: bundle, Directory: in.Directory, Roots: privateOnly(in.Directory, roots), Challenge: in.Challenge,
 		Profile: in.Profile, Account: account, Now: now, ID: s.id(),
 	}, &out)
 	if userError(refused) {
-		out.Action, out.Problem = ActionLeaveOut, refused.Error()
-		return out, nil
+		return out.leftOut(refused), nil
 	}
 	if refused != nil {
 		return out, refused
@@ -132,6 +130,11 @@ func (s *Service) adopt(d *albion.Draft, in AdoptCertificate, account *acm.Adopt
 		}
 	}
 	return out, nil
+}
+
+func (a Adopted) leftOut(why error) Adopted {
+	a.Action, a.Problem = ActionLeaveOut, why.Error()
+	return a
 }
 
 // take adopts or imports.

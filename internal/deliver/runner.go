@@ -99,8 +99,10 @@ func (r *Runner) attempt(ctx context.Context, due Due) error {
 		return nil // there is something newer by now
 	}
 	problem := setback(r.bring(ctx, s, v, cert))
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil // the end of the program; the next one tries again
+	default:
 	}
 	_, err := r.Update(ctx, func(d *albion.Draft) error {
 		settle(d, due, cert.Serial, problem, r.Now())
