@@ -3,12 +3,8 @@
 package resolve
 
 import (
-	"bufio"
-	"bytes"
 	"io"
-	"net/netip"
 	"os"
-	"strings"
 )
 
 // systemServers reads the recursive servers of this machine from resolv.conf(5).
@@ -27,21 +23,4 @@ func systemServers() ([]string, error) {
 		return found, nil
 	}
 	return []string{"127.0.0.1:53"}, nil
-}
-
-// parseResolvConf finds the lines "nameserver ADDRESS"; others do not concern whoever
-// asks for full names only.
-func parseResolvConf(raw []byte) []string {
-	var found []string
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 2 || fields[0] != "nameserver" {
-			continue
-		}
-		if addr, err := netip.ParseAddr(fields[1]); err == nil && len(found) < maxRecursive {
-			found = append(found, netip.AddrPortFrom(addr, 53).String())
-		}
-	}
-	return found
 }

@@ -128,6 +128,11 @@ func txt(domain, value string) acme.Presentation {
 	return acme.Presentation{Domain: domain, Challenge: albion.ChallengeDNS, Name: albion.ChallengeName(domain), Value: value}
 }
 
+// file is what proves a domain by a file.
+func file(domain, token string) acme.Presentation {
+	return acme.Presentation{Domain: domain, Challenge: albion.ChallengeHTTP, Token: token, Proof: token + ".thumbprint"}
+}
+
 func present(t *testing.T, s acme.Solver, all ...acme.Presentation) {
 	t.Helper()
 	if err := s.Present(t.Context(), all); err != nil {

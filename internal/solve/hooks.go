@@ -1,7 +1,6 @@
 package solve
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -125,19 +124,17 @@ func (h *hooks) run(ctx context.Context, program, variables []string) ([]byte, e
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("it was killed after %s", h.cfg.Hook)
 	case errors.Is(err, exec.ErrWaitDelay):
-		return out.Bytes(), nil // it went well, and left something running
-	case err != nil && problems.Len() > 0:
-		return nil, fmt.Errorf("%w: %s", err, plain(problems.String()))
+		return out.kept, nil // it went well, and left something running
+	case err != nil && len(problems.kept) > 0:
+		return nil, fmt.Errorf("%w: %s", err, plain(string(problems.kept)))
 	}
-	return out.Bytes(), err
+	return out.kept, err
 }
 
 // bounded keeps the beginning of what is written to it.
-type bounded struct{ bytes.Buffer }
+type bounded struct{ kept []byte }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if room := maxOutput - b.Len(); room > 0 {
-		b.Buffer.Write(p[:min(len(p), room)])
-	}
+	b.kept = append(b.kept, p[:min(len(p), maxOutput-len(b.kept))]...)
 	return len(p), nil
 }
