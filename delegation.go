@@ -81,16 +81,24 @@ func (s *State) zoneNamed(name string) (*HostedZone, bool) {
 type Proof struct {
 	Zone  string // ID
 	Name  string // with the final dot
-	Value string
+	Value string // "": nothing now, but soon there may be something
 }
 
-// Proofs lists the TXT records that the orders under way need of our zones, in
-// a stable order.
+// Proofs lists the names at which our zones prove others, and the TXT records
+// that the orders under way need there, in a stable order.
 func (s *State) Proofs() []Proof {
 	var all []Proof
-	for i := range s.Issuances.All() {
-		cert, ok := s.Certificates.Get(string(i.Certificate))
-		if i.Order == nil || !ok || cert.Request == nil || cert.Request.Method != MethodDelegated {
+	for cert := range s.Certificates.All() {
+		if cert.Request == nil || cert.Request.Method != MethodDelegated {
+			continue
+		}
+		for _, domain := range cert.Request.Domains {
+			if d, err := s.Delegation(cert.Request, domain); err == nil {
+				all = append(all, Proof{Zone: d.Zone.ID, Name: d.Target + "."})
+			}
+		}
+		i, ok := s.Issuances.Get(string(cert.ARN))
+		if !ok || i.Order == nil {
 			continue
 		}
 		for _, a := range i.Order.Answers {

@@ -165,7 +165,7 @@ func TestUpGetsItsCertificateFromACA(t *testing.T) {
 			out, err = i.command("cert", "list")
 			if err != nil || strings.Contains(out, "dry-run") || !regexp.MustCompile(`chat.example.com +ok`).MatchString(out) ||
 				!regexp.MustCompile(`lost.example.com +retrying`).MatchString(out) || !regexp.MustCompile(`www.example.com +unused .*RSA_2048`).MatchString(out) ||
-				!regexp.MustCompile(`chat.example.com: renewed at .*, by `+challenge+`-01 at 127.0.0.1`).MatchString(out) {
+				!regexp.MustCompile(`chat.example.com: renewed at .*, by `+challenge+` at 127.0.0.1`).MatchString(out) {
 				t.Errorf("%v\n%s", err, out)
 			}
 
@@ -194,8 +194,8 @@ func TestRequestsThatCannotBe(t *testing.T) {
 		{[]string{"cert", "request"}, `"domain" not set`},
 		{[]string{"up", "--domain", "chat.example.com", "--to", i.backend, "--issuer", "letsencrypt"}, "add --accept-tos"},
 		{[]string{"up", "--domain", "chat.example.com", "--to", i.backend, "--issuer", "local", "--email", "me@example.com"}, "--email is for a CA"},
-		{[]string{"up", "--domain", "*.example.com", "--to", i.backend, "--issuer", i.ca.Directory, "--ca-root", i.root, "--accept-tos", "--admin", "off"}, "needs the DNS challenge, which is not built yet"},
-		{[]string{"up", "--domain", "chat.example.com", "--to", i.backend, "--issuer", i.ca.Directory, "--accept-tos", "--challenge", "webroot", "--admin", "off"}, `"webroot" is not known`},
+		{[]string{"up", "--domain", "*.example.com", "--to", i.backend, "--issuer", i.ca.Directory, "--ca-root", i.root, "--accept-tos", "--admin", "off"}, "the wildcard *.example.com cannot be proved without a DNS challenge: choose one of dns-manual, dns-delegated"},
+		{[]string{"up", "--domain", "chat.example.com", "--to", i.backend, "--issuer", i.ca.Directory, "--accept-tos", "--challenge", "webroot", "--admin", "off"}, `--challenge: the challenge webroot needs the folder that the web server shows: write webroot=DIR`},
 	} {
 		if out, err := i.command(c.args...); err == nil || !strings.Contains(out, c.want) {
 			t.Errorf("%v: %v\n%s\nwant %q", c.args, err, out, c.want)

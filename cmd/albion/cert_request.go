@@ -150,11 +150,13 @@ func (g *globals) await(ctx context.Context, c *admin.Client, name string, begun
 		if i == nil {
 			return nil, fmt.Errorf("the certificate %s is no longer requested from a CA", name)
 		}
-		progress.show(i.Steps)
-		wanted.show(i.Wanted, i.Until)
-		switch {
-		case i.Problem != nil && i.Failed.After(begun):
+		if i.Problem != nil && i.Failed.After(begun) {
+			progress.show(i.Steps)
 			return nil, failedAttempt(i)
+		}
+		wanted.show(i.Wanted, i.Until)
+		progress.show(i.Steps)
+		switch {
 		case !i.Pending && !i.UnderWay && i.Problem == nil && i.Request.Covers(cert.Domains) && !strings.Contains(cert.Next, "now"):
 			return cert, nil
 		}

@@ -14,6 +14,7 @@ import (
 type wantedView struct {
 	out  io.Writer
 	said map[string]string // by record, and by record and server
+	open bool              // something that was shown is waited for still
 }
 
 func newWantedView(out io.Writer) *wantedView {
@@ -21,6 +22,10 @@ func newWantedView(out io.Writer) *wantedView {
 }
 
 func (v *wantedView) show(all []admin.Wanted, until *time.Time) {
+	if len(all) == 0 && v.open {
+		v.open = false
+		fmt.Fprintln(v.out, "  - it is there, on every server that answers")
+	}
 	fresh := false
 	for i := range all {
 		w := &all[i]
@@ -28,6 +33,7 @@ func (v *wantedView) show(all []admin.Wanted, until *time.Time) {
 		if _, shown := v.said[key]; !shown && !w.Missing() {
 			continue // it was there already
 		}
+		v.open = true
 		fresh = v.record(key, w) || fresh
 		for _, s := range w.Servers {
 			v.server(key, s)

@@ -45,6 +45,10 @@ func (t *table) resolve(z *zone, asked, name string, kind uint16, number float64
 			r.any(z, found, asked, name, t, number)
 			return r
 		}
+		if found.fleeting && alias == nil && found.sets[kind] == nil {
+			r.authority = z.fleeting
+			return r
+		}
 		if alias == nil || kind == dns.TypeCNAME {
 			r.give(z, found.sets[kind], t, asked, name, number)
 			return r

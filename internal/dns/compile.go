@@ -179,6 +179,7 @@ func (z *zone) finish(own []netip.Addr) error {
 	}
 	z.soa = soa.choices[0].records[0]
 	z.negative, z.brief = []dns.RR{negative(z.soa, ^uint32(0))}, []dns.RR{negative(z.soa, uint32(albion.AliasTTL.Seconds()))}
+	z.fleeting = []dns.RR{negative(z.soa, 0)}
 	for name, n := range z.nodes {
 		if _, delegated := n.sets[dns.TypeNS]; delegated && n != z.apex {
 			n.cut = z.highestCut(name)

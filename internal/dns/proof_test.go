@@ -68,6 +68,14 @@ func TestAZoneProvesNamesWhileAnOrderLives(t *testing.T) {
 	if got, _ := texts(t, table.Respond, "_acme-challenge.www.example.com."); !slices.Equal(got, []string{"stays", value("three")}) {
 		t.Errorf("%q", got)
 	}
+	// That there is nothing is not to be remembered.
+	var m wire.Msg
+	if err := m.Unpack(table.Respond(question(t, "_acme-challenge.www.example.com.", "CNAME", nil), false, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Ns) != 1 || m.Ns[0].Header().Ttl != 0 || m.Rcode != wire.RcodeSuccess {
+		t.Errorf("%v", &m)
+	}
 	// When the order has ended nothing is left of it.
 	after := albion.NewDraft(s)
 	albion.DeleteCertificate(after, "arn:aws:acm:us-east-1:000000000000:certificate/1")

@@ -23,9 +23,9 @@ type zone struct {
 	nodes map[string]*node // by name; also names that only have others below them
 	soa   dns.RR
 	// negative is the SOA of answers that say no: its TTL is how long that may be
-	// kept (RFC 2308 §5); brief is the same for what may be otherwise in a minute.
-	negative, brief []dns.RR
-	watches         bool // some alias evaluates the health of its target
+	// kept (RFC 2308 §5); brief is the same for what may be otherwise in a minute, fleeting at once.
+	negative, brief, fleeting []dns.RR
+	watches                   bool // some alias evaluates the health of its target
 
 	from source
 	made map[*albion.RecordSet][]dns.RR // what was read, for the zone that follows
@@ -38,6 +38,8 @@ type node struct {
 	wild *node // *.name
 	cut  *node // the delegation at or above this name (RFC 1034 §4.2.1)
 	glue []dns.RR
+
+	fleeting bool // what is here changes from one moment to the next
 }
 
 // group is what a zone says about one name and one type: one choice, or several

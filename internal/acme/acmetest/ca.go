@@ -10,6 +10,7 @@ package acmetest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -36,6 +37,7 @@ type Options struct {
 	NonceReject       int                   // good nonces that are refused, in percent
 	Alternates        int                   // chains besides the first
 	Binding           bool                  // accounts are bound to others
+	Resolver          string                // HOST:PORT of the name server that is asked in place of DNS
 }
 
 // Profile describes what a CA issues.
@@ -67,7 +69,7 @@ func New(t testing.TB, o Options) *CA {
 	silent := log.New(io.Discard, "", 0)
 	out := &CA{Store: db.NewMemoryStore(), DNS: newDNS(t), asked: map[string]int{}}
 	out.ca = ca.New(silent, out.Store, "", "ecdsa", o.Alternates, 1, o.Profiles)
-	judge := va.New(silent, o.HTTPPort, o.TLSPort, true, out.DNS.Address, out.Store)
+	judge := va.New(silent, o.HTTPPort, o.TLSPort, true, cmp.Or(o.Resolver, out.DNS.Address), out.Store)
 	front := wfe.New(silent, out.Store, judge, out.ca, []string{"ca.example.com"}, true, o.Binding, 0, 0)
 	handler := front.Handler()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
