@@ -42,7 +42,7 @@ const (
 )
 
 func (p *paper) paint(style, text string) string {
-	if !p.color {
+	if !p.color || style == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + style + "m" + text + "\x1b[0m"
@@ -74,6 +74,22 @@ func markStyle(style string) string {
 	return style
 }
 
+// words cuts text at spaces, and leaves commands in one piece, since they are
+// there to be copied.
+func words(text string) []string {
+	var all []string
+	command, begin := false, 0
+	for i := range len(text) {
+		if text[i] == '`' {
+			command = !command
+		}
+		if text[i] == ' ' && !command {
+			all, begin = append(all, text[begin:i]), i+1
+		}
+	}
+	return append(all, text[begin:])
+}
+
 // wrap cuts text into lines of a width, at spaces; a width of less than a few
 // words leaves it whole.
 func wrap(text string, width int) []string {
@@ -83,7 +99,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	var line strings.Builder
 	n := 0
-	for word := range strings.FieldsSeq(text) {
+	for _, word := range words(text) {
 		size := utf8.RuneCountInString(word)
 		if n > 0 && n+1+size > width {
 			lines = append(lines, line.String())

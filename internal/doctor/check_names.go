@@ -158,7 +158,7 @@ func checkAliases(s *sight, n *namesSeen) []Finding {
 			return nil
 		}
 		return []Finding{{
-			orWarning(h.cdn, Note), Names, "elsewhere", fmt.Sprintf("%s answers for %s, not this machine", h.name, s.subject.Name), nil, stepAside(s, h),
+			orWarning(h.cdn || s.good(), Note), Names, "elsewhere", fmt.Sprintf("%s answers for %s, not this machine", h.name, s.subject.Name), nil, stepAside(s, h),
 		}}
 	}
 	if !known {
@@ -168,9 +168,14 @@ func checkAliases(s *sight, n *namesSeen) []Finding {
 		return []Finding{{OK, Names, "alias", fmt.Sprintf("%s is an alias of %s", s.subject.Name, n.chain[len(n.chain)-1]), aliasLines(s, n), ""}}
 	}
 	return []Finding{{
-		orWarning(h.cdn, Note), Names, "elsewhere", fmt.Sprintf("%s is an alias that leads to %s, so a CA that asks it over HTTP or TLS asks %s and not this machine", s.subject.Name, h.name, h.name),
+		orWarning(h.cdn || s.good(), Note), Names, "elsewhere", fmt.Sprintf("%s is an alias that leads to %s, so a CA that asks it over HTTP or TLS asks %s and not this machine", s.subject.Name, h.name, h.name),
 		append(aliasLines(s, n), "a name with a CNAME can hold nothing else: no A, no TXT, no CAA of its own; _acme-challenge."+s.subject.Name+" is another name and can"), stepAside(s, h),
 	}}
+}
+
+// good says whether a browser gets an answer over HTTPS, whoever gives it.
+func (s *sight) good() bool {
+	return s.secure.arrived() && s.secure.last().status < 400 && len(s.tls) > 0 && s.tls[0].err == nil && s.tls[0].verdict == nil
 }
 
 // stepAside is what to do with a name that somebody else answers for.

@@ -63,6 +63,10 @@ func TestWhoElseAnswersForTheName(t *testing.T) {
 	judge(t, checkAliases2,
 		view{"GitHub Pages", alias("me.github.io"), []string{"warning elsewhere"}, "a name with a CNAME can hold nothing else"},
 		view{"a name of its own is the way out", alias("me.github.io"), []string{"warning elsewhere"}, "live.example.com, with"},
+		view{"GitHub Pages, and well", func(s *sight) {
+			alias("me.github.io")(s)
+			s.secure, s.tls = answered(t, "https://chat.example.com/", 200, nil), []tlsSeen{{}}
+		}, []string{"note elsewhere"}, "GitHub Pages"},
 		view{"Netlify", alias("site.netlify.app"), []string{"warning elsewhere"}, "Netlify"},
 		view{"Vercel", alias("cname.vercel-dns.com"), []string{"warning elsewhere"}, "Vercel"},
 		view{"Cloudflare Pages", alias("site.pages.dev"), []string{"warning elsewhere"}, ""},

@@ -72,7 +72,7 @@ func TestServersReachedAroundTheBalancer(t *testing.T) {
 func TestWebSockets(t *testing.T) {
 	socket := func(status int, opened bool, err error) func(*sight) {
 		return func(s *sight) {
-			s.sockets = []socketSeen{{address(t, "https://chat.example.com/ws"), status, opened, err}}
+			s.sockets = []socketSeen{{address(t, "https://chat.example.com/ws"), status, opened, err, nil}}
 		}
 	}
 	judge(t, checkSockets,
@@ -117,6 +117,7 @@ func TestSockJS(t *testing.T) {
 	}
 	foreign := func(k *sockjsSeen) { k.origin = "https://me.example.org" }
 	judge(t, checkSockets,
+		view{"at a host that browsers do not trust", with(func(k *sockjsSeen) { k.trust = errors.New("x509: expired") }), []string{"problem socket-certificate", "ok sockjs", "ok sticky"}, "x509: expired"},
 		view{"all is well", with(func(*sockjsSeen) {}), []string{"ok sockjs", "ok sticky"}, "websocket, xhr_streaming, xhr, eventsource, htmlfile, jsonp"},
 		view{"no endpoint", with(func(k *sockjsSeen) { k.info.status = 404 }), []string{"problem sockjs-info"}, "404"},
 		view{"something else", with(func(k *sockjsSeen) { k.info.err = errors.New("what is answered there is not SockJS") }), []string{"problem sockjs-info"}, ""},

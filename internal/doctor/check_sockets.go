@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -11,9 +12,11 @@ import (
 func checkSockets(s *sight) []Finding {
 	var all []Finding
 	for i := range s.sockets {
+		all = append(all, checkTrust(s.sockets[i].url, s.sockets[i].trust)...)
 		all = append(all, checkSocket(&s.sockets[i]))
 	}
 	for i := range s.sockjs {
+		all = append(all, checkTrust(s.sockjs[i].url, s.sockjs[i].trust)...)
 		all = append(all, checkSockJS(s, &s.sockjs[i])...)
 	}
 	if s.page != nil && s.page.sockjs && len(s.sockjs) == 0 && !pageMixed(s) {
@@ -34,6 +37,17 @@ func pageMixed(s *sight) bool {
 		}
 	}
 	return false
+}
+
+// checkTrust judges the certificate of a host that the page's sockets lead to.
+func checkTrust(u *url.URL, trust error) []Finding {
+	if trust == nil {
+		return nil
+	}
+	return []Finding{{
+		Problem, Sockets, "socket-certificate", fmt.Sprintf("browsers do not trust %s, where the page opens its socket, and say nothing of it on the page", u.Host), []string{trust.Error()},
+		"find out what is wrong with it: `albion doctor " + u.String() + "`",
+	}}
 }
 
 func checkSocket(w *socketSeen) Finding {

@@ -177,6 +177,25 @@ func TestTheStorysPage(t *testing.T) {
 	}
 }
 
+// A chat on another host has a certificate of its own, and lets the page in or not.
+func TestAChatElsewhere(t *testing.T) {
+	handler, _ := chat(t, "")
+	talk := newSite(t, "/", handler, http.NotFoundHandler())
+	page := func(host string) http.Handler {
+		h, _ := chat(t, fmt.Sprintf("<script>new SockJS('https://%s:%s/chat')</script>", host, port(t, talk.secure.URL)))
+		return secured(h)
+	}
+	s := newSite(t, "/", page("127.0.0.1"), http.NotFoundHandler())
+	r, bad, good := s.examine(t)
+	want(t, r, bad, "http-refused")
+	if !slices.Contains(good, "cors") || !slices.Contains(good, "sockjs") {
+		t.Errorf("%+v", r.Findings)
+	}
+	s = newSite(t, "/", page("localhost"), http.NotFoundHandler()) // the certificate has no such name
+	r, bad, _ = s.examine(t)
+	want(t, r, bad, "http-refused", "socket-certificate")
+}
+
 // A page that is on plain HTTP still is judged as on HTTPS, where it has to go.
 func TestAPageThatIsNotOnHTTPSYet(t *testing.T) {
 	page, _ := chat(t, `<script src="app.js"></script><script>new SockJS("http://talk.example.net/chat")</script>`)

@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -100,6 +102,11 @@ func (e *eye) answerSecurely(ctx context.Context, refs []ref) map[string]bool {
 
 // shakes says whether a host shows a good certificate on port 443.
 func (e *eye) shakes(ctx context.Context, host string) bool {
+	return e.trusts(ctx, host, 443) == nil
+}
+
+// trusts says why a browser would not trust what a host shows; nil: it would.
+func (e *eye) trusts(ctx context.Context, host string, port uint16) error {
 	all := e.addresses
 	if host != e.name {
 		if a, err := netip.ParseAddr(host); err == nil {
@@ -109,11 +116,27 @@ func (e *eye) shakes(ctx context.Context, host string) bool {
 		}
 	}
 	if len(all) == 0 {
-		return false
+		return errors.New("it has no address")
 	}
 	other := &eye{cfg: e.cfg, name: host, addresses: all}
-	seen := other.handshake(ctx, netip.AddrPortFrom(all[0], 443))
-	return seen.err == nil && seen.private == nil
+	seen := other.handshake(ctx, netip.AddrPortFrom(all[0], port))
+	if seen.err != nil {
+		return seen.err
+	}
+	return seen.private
+}
+
+// elsewhere is trusts for an endpoint of another host or port than the subject's,
+// whose certificate is judged apart.
+func (e *eye) elsewhere(ctx context.Context, s *sight, u *url.URL) error {
+	if u.Scheme != "https" || origin(u) == origin(s.subject.URL) {
+		return nil
+	}
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
+	if err != nil {
+		return err
+	}
+	return e.trusts(ctx, u.Hostname(), uint16(port))
 }
 
 // loopback says whether a host is the browser's own machine.

@@ -31,10 +31,14 @@ func (s *sight) lookAtSockets(ctx context.Context, e *eye) {
 	}
 	plain, sock := s.endpoints()
 	for _, u := range plain {
-		s.sockets = append(s.sockets, e.socket(ctx, u, s.openerOrigin(u)))
+		seen := e.socket(ctx, u, s.openerOrigin(u))
+		seen.trust = e.elsewhere(ctx, s, u)
+		s.sockets = append(s.sockets, seen)
 	}
 	for _, u := range sock.sure {
-		s.sockjs = append(s.sockjs, e.sockjs(ctx, u, s.openerOrigin(u)))
+		seen := e.sockjs(ctx, u, s.openerOrigin(u))
+		seen.trust = e.elsewhere(ctx, s, u)
+		s.sockjs = append(s.sockjs, seen)
 	}
 	for _, u := range sock.guessed {
 		if len(s.sockjs) > 0 {

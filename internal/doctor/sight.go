@@ -161,12 +161,14 @@ type socketSeen struct {
 	status int
 	opened bool
 	err    error
+	trust  error // of a browser in the certificate, when the host is another
 }
 
 // sockjsSeen is a SockJS endpoint.
 type sockjsSeen struct {
 	url        *url.URL
 	origin     string
+	trust      error // as of a WebSocket
 	info       infoSeen
 	frame      frameSeen
 	transports []transportSeen
