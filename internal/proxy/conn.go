@@ -36,6 +36,7 @@ type conn struct {
 	woken  bool         // the read deadline has been moved behind timer's back
 	ticket *park.Ticket // while it is parked between requests
 
+	slot       int        // of a request over HTTP/2: among those of its connection
 	stream     *h2.Stream // which Conn is, of a request over HTTP/2; else nil
 	req        wire.Request
 	x          exchange

@@ -25,12 +25,12 @@ type multiplexed struct {
 	client   Client
 	opened   time.Time
 
-	mu      sync.Mutex         // guards streams
-	streams map[*conn]struct{} // whose exchanges have not ended
+	mu      sync.Mutex // guards streams, and the slot of each
+	streams []*conn    // whose exchanges have not ended
 }
 
 func newMultiplexed(l *Listener, client Client) *multiplexed {
-	m := &multiplexed{listener: l, client: client, opened: time.Now(), streams: map[*conn]struct{}{}}
+	m := &multiplexed{listener: l, client: client, opened: time.Now()}
 	view := l.view.Load()
 	m.Conn = h2.New(client.Conn, h2.Config{
 		Handler:     m.exchange,
@@ -60,7 +60,7 @@ func (m *multiplexed) cut() {
 	m.Cut()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for c := range m.streams {
+	for _, c := range m.streams {
 		c.cutTarget()
 	}
 }
@@ -68,17 +68,20 @@ func (m *multiplexed) cut() {
 func (m *multiplexed) begin(c *conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.streams[c] = struct{}{}
+	c.slot = len(m.streams)
+	m.streams = append(m.streams, c)
 }
 
 // forget ends what is left of a request and lets another one use its memory.
 func (m *multiplexed) forget(c *conn) {
 	c.close()
 	m.mu.Lock()
-	delete(m.streams, c)
+	last := len(m.streams) - 1
+	m.streams[c.slot], m.streams[last].slot = m.streams[last], c.slot
+	m.streams[last], m.streams = nil, m.streams[:last]
 	m.mu.Unlock()
 	c.up.Store(nil)
-	c.Conn, c.stream, c.timer, c.req, c.client = nil, nil, deadlines{}, wire.Request{}, Client{}
+	c.Conn, c.stream, c.listener, c.timer, c.req, c.client = nil, nil, nil, deadlines{}, wire.Request{}, Client{}
 	c.x = exchange{location: c.x.location[:0], f: forward{res: wire.Response{Fields: c.x.f.res.Fields[:0]}}}
 	m.listener.shared.streams.Put(c)
 }

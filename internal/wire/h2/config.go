@@ -75,8 +75,13 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// Shared is the memory that all connections of a process have in common.
-type Shared struct{ small, large, streams sync.Pool }
+// Shared is what all connections of a process have in common: memory, and the
+// goroutines that answer requests, of which there are none when there is no
+// connection.
+type Shared struct {
+	small, large, streams sync.Pool
+	crew                  crew
+}
 
 // NewShared makes the common part.
 func NewShared() *Shared {

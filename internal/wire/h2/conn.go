@@ -27,8 +27,8 @@ type Conn struct {
 	budgets budgets
 	granted float64 // how many of explains the budget knows of
 
-	workers sync.WaitGroup
-	writers sync.WaitGroup
+	underWay sync.WaitGroup
+	writers          sync.WaitGroup
 
 	mu       sync.Mutex // guards all that follows, and what a Stream says it does
 	streams  map[uint32]*Stream
@@ -46,16 +46,12 @@ type Conn struct {
 	packed   bytes.Buffer // what encoder wrote
 	resized  bool         // encoder has a change of its table's size to announce
 	strings  interner
+	recent   [8]repeated // the first fields of the latest answers
 	pending  *[]byte // frames to be written; nil when there are none
 	flushing bool    // somebody writes
 	explains float64 // how many WINDOW_UPDATEs the content that was sent explains, in all
 	waiting  []*Stream
 	writeBy  time.Time // the write deadline that is set
-
-	spare    []*worker // that wait for a request, the latest last
-	useful   bool      // one of them was, since the last look
-	trimming *time.Timer
-	trims    bool // trimming will fire
 
 	draining bool // the client was asked to open no more streams
 	final    bool // streams above maxID are not served
@@ -102,6 +98,8 @@ func (c *Conn) Serve() error {
 	c.armed = true
 	c.idle = time.AfterFunc(c.cfg.IdleTimeout, c.rest)
 	c.mu.Unlock()
+	c.shared.crew.enter()
+	defer c.shared.crew.leave()
 	err := c.read()
 	return c.end(err)
 }
@@ -225,7 +223,7 @@ func (c *Conn) end(err error) error {
 	c.writers.Wait()
 	half, ok := c.net.(interface{ CloseWrite() error })
 	said = said && ok && half.CloseWrite() == nil
-	c.workers.Wait()
+	c.underWay.Wait()
 	if said {
 		c.linger()
 	}
@@ -252,7 +250,6 @@ func (c *Conn) abandon() {
 	if c.drain != nil {
 		c.drain.Stop()
 	}
-	c.dismiss()
 	for _, s := range c.streams {
 		s.abort(ErrGone)
 	}

@@ -327,13 +327,12 @@ func (c *Conn) open(s *Stream, ends bool) error {
 	if c.requests++; c.requests >= c.cfg.Requests && !c.draining {
 		c.retire()
 	}
-	c.hand(s)
+	c.shared.crew.hand(task{c, s})
 	return nil
 }
 
-// finish ends what the handler left unfinished and forgets the stream. False: its
-// worker, w, is not needed any more.
-func (c *Conn) finish(s *Stream, w *worker) bool {
+// finish ends what the handler left unfinished and forgets the stream.
+func (c *Conn) finish(s *Stream) {
 	c.mu.Lock()
 	switch {
 	case s.err != nil || c.closing:
@@ -355,16 +354,8 @@ func (c *Conn) finish(s *Stream, w *worker) bool {
 		c.wind(c.cfg.IdleTimeout)
 	}
 	c.settle()
-	mine := c.claim()
-	if mine {
-		c.mu.Unlock()
-		c.write(true) // which may take its time: w is not free before
-		c.mu.Lock()
-	}
-	kept := c.keep(w)
-	c.mu.Unlock()
+	c.unlockAndFlush()
 	s.recycle(c.shared)
-	return kept
 }
 
 // release stops counting the stream, once. With mu held.

@@ -1,80 +1,134 @@
 package h2
 
-import "time"
-
-// worker is a goroutine that answers one request after the other. One that waits
-// for the next costs a few kilobytes for a moment; a new one for each request
-// would have to grow its stack anew each time, which took a tenth of the whole
-// time that a request took.
-type worker struct{ next chan *Stream }
-
-const (
-	spareMost = 16          // workers of a connection that wait for a request
-	spareTime = time.Second // after so long, or a little more, none does
+import (
+	"sync"
+	"time"
 )
 
-// hand gives a request to a worker. With mu held, as all below but answer.
-func (c *Conn) hand(s *Stream) {
-	if last := len(c.spare) - 1; last >= 0 {
-		w := c.spare[last]
-		c.spare[last], c.spare = nil, c.spare[:last]
-		c.useful = true
-		w.next <- s // there is room for one
+// crew is the goroutines that answer the requests of all connections, one after
+// the other. A new one for each request would have to grow its stack anew each
+// time, which took a tenth of what a request takes in all; and whoever was busy
+// last is the next one, since what it needs is still in the processor's caches.
+type crew struct {
+	mu       sync.Mutex // guards all that follows
+	conns    int        // that may have requests
+	spare    []*worker  // who wait for one, the latest last
+	unneeded int        // the smallest number of spare since the last look
+	looking  bool       // timer will fire
+	timer    *time.Timer
+}
+
+// worker is one of them.
+type worker struct {
+	next chan task     // has room for one
+	done chan struct{} // closed when it has gone home
+}
+
+// task is a request to be answered; the zero task is the end of work.
+type task struct {
+	c *Conn
+	s *Stream
+}
+
+const (
+	spareMost = 1024        // workers that wait for a request
+	lookEvery = time.Second // how often those are sent home that were not needed
+)
+
+// enter counts a connection whose requests are to be answered.
+func (w *crew) enter() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns++
+}
+
+// leave takes a connection back that has no requests any more. With the last one
+// everybody goes home.
+func (w *crew) leave() {
+	w.mu.Lock()
+	w.conns--
+	var idle []*worker
+	if w.conns == 0 {
+		idle, w.spare, w.unneeded = w.spare, nil, 0
+		if w.timer != nil {
+			w.timer.Stop()
+			w.looking = false
+		}
+	}
+	w.mu.Unlock()
+	dismiss(idle)
+}
+
+func dismiss(idle []*worker) {
+	for _, one := range idle {
+		close(one.next)
+		<-one.done
+	}
+}
+
+// hand gives a request to whoever waits for one. The connection waits for its
+// requests by its own count.
+func (w *crew) hand(t task) {
+	t.c.underWay.Add(1)
+	w.mu.Lock()
+	var one *worker
+	if last := len(w.spare) - 1; last >= 0 {
+		one = w.spare[last]
+		w.spare[last], w.spare = nil, w.spare[:last]
+		w.unneeded = min(w.unneeded, last)
+	}
+	w.mu.Unlock()
+	if one != nil {
+		one.next <- t
 		return
 	}
-	w := &worker{next: make(chan *Stream, 1)}
-	c.workers.Go(func() { c.answer(s, w) }) // end waits for workers
+	one = &worker{next: make(chan task, 1), done: make(chan struct{})}
+	go w.work(one, t) // ends when it is dismissed, or is one too many
 }
 
-// answer is the life of a worker.
-func (c *Conn) answer(s *Stream, w *worker) {
-	for s != nil {
-		c.cfg.Handler(s)
-		if !c.finish(s, w) {
+// work is the life of a worker.
+func (w *crew) work(one *worker, t task) {
+	defer close(one.done)
+	for t.c != nil {
+		t.c.cfg.Handler(t.s)
+		t.c.finish(t.s)
+		kept := w.keep(one)
+		t.c.underWay.Done()
+		if !kept {
 			return
 		}
-		s = <-w.next
+		t = <-one.next
 	}
 }
 
-// keep puts a worker among those that wait. False: it is one too many.
-func (c *Conn) keep(w *worker) bool {
-	if c.closing || len(c.spare) >= spareMost {
+// keep puts a worker among those who wait. False: it is one too many.
+func (w *crew) keep(one *worker) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.spare) >= spareMost {
 		return false
 	}
-	c.spare = append(c.spare, w)
-	if !c.trims {
-		c.trims = true
-		if c.trimming == nil {
-			c.trimming = time.AfterFunc(spareTime, c.trim)
+	w.spare = append(w.spare, one)
+	if !w.looking {
+		w.looking = true
+		if w.timer == nil {
+			w.timer = time.AfterFunc(lookEvery, w.look)
 		} else {
-			c.trimming.Reset(spareTime)
+			w.timer.Reset(lookEvery)
 		}
 	}
 	return true
 }
 
-// trim sends workers home that nobody has needed for a while. Takes mu.
-func (c *Conn) trim() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.useful {
-		c.dismiss()
+// look sends those home who were not needed since the last time.
+func (w *crew) look() {
+	w.mu.Lock()
+	idle := append([]*worker(nil), w.spare[:min(w.unneeded, len(w.spare))]...)
+	w.spare = append(w.spare[:0:0], w.spare[len(idle):]...)
+	w.unneeded = len(w.spare)
+	if w.looking = w.unneeded > 0; w.looking {
+		w.timer.Reset(lookEvery)
 	}
-	c.useful = false
-	if c.trims = len(c.spare) > 0; c.trims {
-		c.trimming.Reset(spareTime)
-	}
-}
-
-// dismiss ends all workers that wait.
-func (c *Conn) dismiss() {
-	for i, w := range c.spare {
-		close(w.next)
-		c.spare[i] = nil
-	}
-	c.spare = c.spare[:0]
-	if c.closing && c.trimming != nil {
-		c.trimming.Stop()
-	}
+	w.mu.Unlock()
+	dismiss(idle)
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/albion-lb/albion/internal/wire/h2"
 )
 
-// A connection keeps a few goroutines for its next requests, for a moment.
+// Goroutines wait for the next requests, for a moment, and all are gone with the
+// last connection.
 func TestWorkersWaitForAMoment(t *testing.T) {
 	const requests = 100
 	synctest.Test(t, func(t *testing.T) {
@@ -44,7 +45,7 @@ func TestWorkersWaitForAMoment(t *testing.T) {
 		}
 		answered(requests)
 		spare := more()
-		if spare < 1 || spare > 20 {
+		if spare != requests {
 			t.Errorf("%d goroutines wait after %d requests", spare, requests)
 		}
 		ask(spare)
@@ -57,8 +58,11 @@ func TestWorkersWaitForAMoment(t *testing.T) {
 		if got := more(); got > 0 {
 			t.Errorf("%d goroutines are left after seconds of quiet", got)
 		}
-		ask(1)
-		answered(1)
+		ask(3)
+		answered(3)
+		if got := more(); got != 3 {
+			t.Errorf("%d goroutines wait", got)
+		}
 		p.WriteGoAway(0, http2.ErrCodeNo, nil)
 		p.flush()
 		client.Close()

@@ -336,6 +336,10 @@ func (c *Conn) packStatus(status int) {
 func (c *Conn) packFields(fields []wire.Field) {
 	for i := range fields {
 		f := &fields[i]
+		if i < len(c.recent) && c.recent[i].is(f) {
+			c.encoder.WriteField(c.recent[i].field)
+			continue
+		}
 		if f.Hop || f.ID.Hop() || !wire.TokenChar.All(f.Name) || len(f.Value) > 0 && !wire.ValueChar.All(f.Value) {
 			continue
 		}
@@ -344,9 +348,23 @@ func (c *Conn) packFields(fields []wire.Field) {
 			field.Sensitive, field.Value = true, string(f.Value)
 		} else {
 			field.Value = c.strings.get(f.Value)
+			if i < len(c.recent) && len(f.Name)+len(f.Value) <= 2*internLength {
+				c.recent[i] = repeated{c.strings.get(f.Name), field}
+			}
 		}
 		c.encoder.WriteField(field)
 	}
+}
+
+// repeated is a field as the target wrote its name, and as it was packed. One answer
+// is much like the one before, so most fields need not be made ready again.
+type repeated struct {
+	name  string
+	field hpack.HeaderField
+}
+
+func (r *repeated) is(f *wire.Field) bool {
+	return r.name != "" && string(f.Name) == r.name && string(f.Value) == r.field.Value && !f.Hop
 }
 
 // secret says that a field must not enter a table that others could probe (RFC
