@@ -28,7 +28,7 @@ type Conn struct {
 	granted float64 // how many of explains the budget knows of
 
 	underWay sync.WaitGroup
-	writers          sync.WaitGroup
+	writers  sync.WaitGroup
 
 	mu       sync.Mutex // guards all that follows, and what a Stream says it does
 	streams  map[uint32]*Stream
@@ -47,9 +47,9 @@ type Conn struct {
 	resized  bool         // encoder has a change of its table's size to announce
 	strings  interner
 	recent   [8]repeated // the first fields of the latest answers
-	pending  *[]byte // frames to be written; nil when there are none
-	flushing bool    // somebody writes
-	explains float64 // how many WINDOW_UPDATEs the content that was sent explains, in all
+	pending  *[]byte     // frames to be written; nil when there are none
+	flushing bool        // somebody writes
+	explains float64     // how many WINDOW_UPDATEs the content that was sent explains, in all
 	waiting  []*Stream
 	writeBy  time.Time // the write deadline that is set
 
