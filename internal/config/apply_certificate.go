@@ -41,6 +41,7 @@ func (a *applier) certificate(c certificate) {
 	}
 	a.declare(albion.KindCertificate, string(now.ARN), c.at)
 	a.certificates[c.name] = now.ARN
+	defer a.deliver(c, now.ARN)
 	if now != old {
 		base := &albion.Certificate{Origin: albion.OriginFile}
 		if old != nil {

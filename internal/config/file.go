@@ -29,11 +29,12 @@ type File struct {
 // the file names instead of an ARN.
 type (
 	certificate struct {
-		at      places
-		name    string
-		domains []string // of one that is issued
-		request request  // by whom, unless by the local authority
-		files   []source // of one that is imported
+		at         places
+		name       string
+		domains    []string // of one that is issued
+		request    request  // by whom, unless by the local authority
+		files      []source // of one that is imported
+		deliveries []delivery
 	}
 	source struct {
 		key  string // that names it

@@ -9,6 +9,7 @@ import (
 func (a *applier) removeRest() {
 	a.removeNames()
 	a.removeHooks()
+	a.removeDeliveries()
 	a.removeRules()
 	a.removeListeners()
 	a.removeLoadBalancers()

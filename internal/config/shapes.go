@@ -51,6 +51,7 @@ func (n node) certificate(name string) certificate {
 				}
 			})
 		}},
+		{"deliver", func(n node) { c.deliveries = n.deliveries() }},
 		{"certificate", file},
 		{"key", file},
 		{"chain", file},
