@@ -129,7 +129,7 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 	}
 	err = on(g.connectUnless(o.dryRun), func(c *admin.Client) error {
 		if !o.dryRun {
-			if err := writeScripts(programs); err != nil {
+			if err := writeScripts(g.dataDir, programs); err != nil {
 				return err
 			}
 		}
@@ -242,13 +242,18 @@ func (r *adoptReport) merge(result *admin.AdoptResult) {
 	}
 }
 
-// writeScripts writes the programs that prove names, for the server's user alone.
-func writeScripts(programs []*certbot.Script) error {
+// writeScripts writes the programs that prove names, for the user alone who runs
+// the server: the one whose data folder it is.
+func writeScripts(dataDir string, programs []*certbot.Script) error {
 	for _, p := range programs {
-		if err := os.MkdirAll(filepath.Dir(p.Path), 0o700); err != nil {
+		dir := filepath.Dir(p.Path)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 		if err := replaceFile(p.Path, p.Text, 0o700); err != nil {
+			return err
+		}
+		if err := errors.Join(ownAs(dataDir, dir), ownAs(dataDir, p.Path)); err != nil {
 			return err
 		}
 	}
