@@ -23,12 +23,14 @@ import (
 	"github.com/letsencrypt/pebble/v2/core"
 
 	"github.com/albion-lb/albion/internal/acme/acmetest"
+	"github.com/albion-lb/albion/internal/resolve/resolvetest"
 )
 
 // leaving is a tree that a real certbot has made at a CA.
 type leaving struct {
 	*issuing
 	dir, web string
+	names    *resolvetest.Network
 }
 
 // certbot runs the real one with a configuration folder of its own.
@@ -72,9 +74,9 @@ func (l *leaving) hooks() (auth, cleanup string) {
 	server, done := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		name, value := "_acme-challenge."+r.FormValue("domain"), r.FormValue("validation")
 		if r.URL.Path == "/add" {
-			l.ca.DNS.Add(name, value)
+			l.names.Update("example.com", fmt.Sprintf("add %s 1 TXT %s", name, value))
 		} else {
-			l.ca.DNS.Remove(name, value)
+			l.names.Update("example.com", fmt.Sprintf("delete %s TXT %s", name, value))
 		}
 	})}, make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
@@ -97,7 +99,8 @@ func (l *leaving) hooks() (auth, cleanup string) {
 // standalone with an RSA key and renewed once, and by hooks for a wildcard.
 func newLeaving(t *testing.T) *leaving {
 	t.Helper()
-	l := &leaving{issuing: newIssuing(t, acmetest.Options{}), dir: filepath.Join(t.TempDir(), "letsencrypt"), web: t.TempDir()}
+	names := resolvetest.New(t, resolvetest.Zone{Name: "example.com", Text: "* A 127.0.0.1\n"})
+	l := &leaving{issuing: newIssuing(t, acmetest.Options{Resolver: names.Recursive}), names: names, dir: filepath.Join(t.TempDir(), "letsencrypt"), web: t.TempDir()}
 	end := l.serveWeb()
 	l.certbot("certonly", "--webroot", "-w", l.web, "-d", "chat.example.com", "-d", "www.example.com", "--key-type", "ecdsa", "--deploy-hook", "touch "+filepath.Join(l.web, "deployed"))
 	end()
@@ -202,7 +205,7 @@ func TestCertbotIsLeft(t *testing.T) {
 	}
 	config := filepath.Join(t.TempDir(), "albion.yaml")
 	l.configure(config, "")
-	l.serve(config)
+	l.serve(config, "--resolver", l.names.Recursive, "--authoritative-port", fmt.Sprint(l.names.Port))
 
 	// A name that is here already keeps its ARN.
 	if out, err := l.command("cert", "import", "rsa.example.com", filepath.Join(l.dir, "archive", "rsa.example.com", "fullchain1.pem"), filepath.Join(l.dir, "archive", "rsa.example.com", "privkey1.pem")); err != nil {
@@ -234,7 +237,7 @@ func TestCertbotIsLeft(t *testing.T) {
 
 	// Once listeners show them, they are renewed: the CA has said that it is time.
 	l.configure(config, strings.Join(names, ", "))
-	for _, name := range names[:2] {
+	for _, name := range names {
 		l.renewed(name, old[name], all[name].ARN)
 	}
 	if l.ca.Asked(acmetest.NewAccount) != accounts {
@@ -321,9 +324,9 @@ func (i *issuing) configure(file, certificates string) {
 }
 
 // serve runs `albion serve` until the test ends.
-func (i *issuing) serve(config string) {
+func (i *issuing) serve(config string, args ...string) {
 	i.t.Helper()
-	cmd := exec.Command(i.program, "serve", "-c", config, "--data", i.data, "--admin", "off", "--grace", "1s")
+	cmd := exec.Command(i.program, append([]string{"serve", "-c", config, "--data", i.data, "--admin", "off", "--grace", "1s"}, args...)...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		i.t.Fatal(err)
