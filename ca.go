@@ -40,7 +40,8 @@ func (a *Registration) BindingKeyName() string { return "eab/" + a.ID }
 type Sighting struct {
 	Serial  string    // of the contents that were looked for
 	At      time.Time // when
-	Problem string    `json:",omitempty"` // which listener shows something else; "": each shows them
+	Problem string    `json:",omitempty"` // which listener shows something else; "": each that could be asked shows them
+	Note    string    `json:",omitempty"` // which listener could not be asked, and why
 }
 
 // NameSetback is why one name of several could not be proved.
@@ -87,7 +88,7 @@ func (s subject) authorities(r *Request) {
 // sighting checks what was seen of a certificate, and setback why an attempt
 // failed: both hold words of others.
 func (s subject) sighting(w *Sighting) {
-	if w != nil && len(w.Problem) > maxWords {
+	if w != nil && max(len(w.Problem), len(w.Note)) > maxWords {
 		s.wrong(CodeValidation, "Sighting", "what was seen is longer than %d bytes", maxWords)
 	}
 }

@@ -31,7 +31,7 @@ type EventKind string
 const (
 	EventIssued  EventKind = "issued"  // the first contents are there
 	EventRenewed EventKind = "renewed" // new contents are there
-	EventFailed  EventKind = "failed"  // an attempt failed after one that had not, or after a day of failing
+	EventFailed  EventKind = "failed"  // the first attempt failed, or all of another day
 	EventAtRisk  EventKind = "at-risk" // half of the time for the renewal is over
 	EventExpired EventKind = "expired" // and it is still shown
 )
@@ -56,6 +56,7 @@ type Notice struct {
 	CA          string   `json:",omitempty"` // whose contents are meant, or who refused them
 	Problem     *Setback `json:",omitempty"`
 	Attempts    int
+	Refused     string    `json:",omitempty"` // why the last attempt failed; "" while it is made
 	Next        time.Time // nothing is tried before
 }
 
@@ -153,6 +154,9 @@ func (c *checker) checkNotices(notices []*Notice) {
 			s.wrong(CodeValidation, "Hook", "there is no hook %s", shown(n.Hook))
 		}
 		s.setback(n.Problem)
+		if len(n.Refused) > maxWords {
+			s.wrong(CodeValidation, "Refused", "why it failed is longer than %d bytes", maxWords)
+		}
 	}
 }
 

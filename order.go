@@ -76,6 +76,7 @@ type Issuance struct {
 	Last     *Setback    // why the last attempt failed; nil after a success
 	Failed   time.Time   // when
 	Next     time.Time   // nothing is tried before
+	Reported time.Time   // when hooks were told of a failure, of those in a row
 	Begun    []time.Time // orders of the last hour
 	Issued   []time.Time // certificates of the last seven days
 	Steps    []string    // what the last attempt has done so far, a sentence each

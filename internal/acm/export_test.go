@@ -9,3 +9,9 @@ var (
 	Looked  = look
 	RenewAt = renewAt
 )
+
+// What is told and seen, for tests that play hooks and listeners.
+var (
+	Sight  = sight
+	TellAt = tellAt
+)

@@ -8,11 +8,12 @@ import (
 
 // The words of Fare for certificates that a CA issues, besides those of Status.
 const (
-	StatusPending  = "pending"  // the first contents are on their way
-	StatusRenewing = "renewing" // a renewal is under way
-	StatusRetrying = "retrying" // the last attempt failed
-	StatusAtRisk   = "at risk"  // and little of the lifetime is left
-	StatusWaiting  = "waiting"  // for something that a person has to do
+	StatusPending  = "pending"    // the first contents are on their way
+	StatusRenewing = "renewing"   // a renewal is under way
+	StatusRetrying = "retrying"   // the last attempt failed
+	StatusAtRisk   = "at risk"    // half of the time for the renewal is over
+	StatusUnserved = "not served" // it is in place, and a listener shows something else
+	StatusWaiting  = "waiting"    // for something that a person has to do
 )
 
 // Fare is how a certificate fares.
@@ -38,6 +39,9 @@ func FareOf(s *albion.State, c *albion.Certificate, now time.Time, used bool) Fa
 		i = &albion.Issuance{}
 	}
 	f := Fare{Method: method(c.Request)}
+	if i.Directory != "" && i.Directory != c.Request.Directory && c.Request.MayGoTo(i.Directory) {
+		f.Method += ", this one by " + IssuerName(i.Directory)
+	}
 	due := plan(s, c, used, now)
 	f.Next = next(due, i, c, now)
 	f.Word, f.Reason = condition(c, i, now, used)
@@ -46,7 +50,6 @@ func FareOf(s *albion.State, c *albion.Certificate, now time.Time, used bool) Fa
 
 // condition is the word for a certificate of a CA, and why.
 func condition(c *albion.Certificate, i *albion.Issuance, now time.Time, used bool) (word, reason string) {
-	life := c.NotAfter.Sub(c.NotBefore)
 	word, reason = lifetime(c.NotBefore, c.NotAfter, now)
 	if word == StatusExpiring {
 		word = StatusOK // which of the certificates that a CA issues is late is said by its journal
@@ -63,16 +66,26 @@ func condition(c *albion.Certificate, i *albion.Issuance, now time.Time, used bo
 			reason += "; " + i.Last.Error()
 		}
 		return StatusExpired, reason
-	case i.Last != nil && c.NotAfter.Sub(now) < life/6:
-		return StatusAtRisk, "expires in " + span(c.NotAfter.Sub(now)) + ": " + i.Last.Error()
+	case used && !now.Before(riskAt(c)):
+		return StatusAtRisk, "expires in " + span(c.NotAfter.Sub(now)) + lastWords(i)
 	case i.Last != nil:
 		return StatusRetrying, i.Last.Error()
+	case used && i.Sighting != nil && i.Sighting.Serial == c.Serial && i.Sighting.Problem != "":
+		return StatusUnserved, i.Sighting.Problem
 	case i.Order != nil:
 		return StatusRenewing, "an order is under way"
 	case word == StatusOK && !used:
 		return StatusUnused, "no listener shows it, so it is not renewed"
 	}
 	return word, reason
+}
+
+// lastWords is why the last attempt failed, to follow something else.
+func lastWords(i *albion.Issuance) string {
+	if i.Last == nil {
+		return ""
+	}
+	return ": " + i.Last.Error()
 }
 
 func next(due Due, i *albion.Issuance, c *albion.Certificate, now time.Time) string {

@@ -157,17 +157,22 @@ func install(d *albion.Draft, arn albion.ARN, now time.Time) error {
 	if !old.Request.Covers(bundle.Domains) {
 		return unusable("it is for " + strings.Join(bundle.Domains, ", "))
 	}
+	kind := albion.EventRenewed
+	if old.Pending || i.Directory == "" {
+		kind = albion.EventIssued
+	}
 	cert := *old
 	cert.Pending = false
 	if err := fill(d, &cert, bundle, now); err != nil {
 		return err
 	}
 	i.Directory, i.Account, i.Window = from.Directory, i.Order.Account, albion.Window{}
-	i.Turn, i.Failures, i.Last, i.Failed, i.Next = 0, 0, nil, time.Time{}, time.Time{}
+	i.Turn, i.Failures, i.Last, i.Failed, i.Next, i.Reported = 0, 0, nil, time.Time{}, time.Time{}, time.Time{}
 	i.Issued = append(since(i.Issued, now.Add(-7*day)), now)
 	i.Steps = say(i.Steps, "the certificate is in place, valid until "+date(cert.NotAfter))
 	albion.Put(d, i)
 	albion.EndOrder(d, arn)
+	announce(d, kind, &cert, albion.Notice{At: now, CA: from.Host()})
 	return nil
 }
 
@@ -183,20 +188,22 @@ func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) err
 		return errSuperseded
 	}
 	i := issuance(d, arn)
-	account := registrationID(c.Request)
-	if i.Order != nil {
-		account = i.Order.Account
+	asking, ok := asked(c, i)
+	if !ok {
+		asking = c.Request
 	}
+	account := registrationID(asking)
 	i.Failures++
 	i.Last, i.Failed = s, now
 	wait := pause(i.Failures, c.NotAfter.Sub(c.NotBefore))
 	wait += time.Duration(chance(string(arn), now.String()) * float64(wait) / 10)
 	i.Next = latest(now.Add(wait), s.Until)
-	var dropped bool // the order has ended with it
-	if i.Turn, dropped = pass(c, i, s, now); dropped {
+	var over bool // to another CA
+	if i.Turn, over = pass(c, i, s, now); over {
 		i.Next, i.Begun = now, nil // the budget is each CA's
 	}
 	i.Steps = say(i.Steps, s.Sentence)
+	dropped := over // the order has ended with it
 	switch s.Kind {
 	case albion.SetbackUnavailable:
 		// The CA as a whole wants to be left alone, not this certificate only. Limits
@@ -208,6 +215,9 @@ func fail(d *albion.Draft, arn albion.ARN, s *albion.Setback, now time.Time) err
 		dropped = true
 	default:
 		dropped = true
+	}
+	if !over {
+		report(d, c, i, asking, now)
 	}
 	albion.Put(d, i)
 	if dropped {

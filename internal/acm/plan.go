@@ -120,11 +120,7 @@ func renewAt(c *albion.Certificate, i *albion.Issuance) time.Time {
 // come at once.
 func lastCall(c *albion.Certificate) time.Time {
 	life := c.NotAfter.Sub(c.NotBefore)
-	lead := life / 3
-	if life < shortLife {
-		lead = life / 2
-	}
-	return c.NotAfter.Add(-lead - time.Duration(chance(string(c.ARN), c.Serial)*float64(life)/50))
+	return c.NotAfter.Add(-lead(life) - time.Duration(chance(string(c.ARN), c.Serial)*float64(life)/50))
 }
 
 // choose picks the moment in a window at which this certificate is renewed (RFC

@@ -100,7 +100,7 @@ func fill(d *albion.Draft, cert *albion.Certificate, b *Bundle, now time.Time) e
 	cert.KeyAlgorithm = keyAlgorithm(b.Leaf.PublicKey)
 	cert.Serial = serial(b.Leaf)
 	cert.NotBefore, cert.NotAfter = b.Leaf.NotBefore.UTC(), b.Leaf.NotAfter.UTC()
-	cert.Imported = now
+	cert.Imported, cert.Told = now, ""
 	albion.Put(d, cert)
 	albion.Put(d, &albion.Key{Name: string(cert.ARN), Secret: der})
 	return nil
