@@ -20,7 +20,7 @@ func newCert(g *globals) *cobra.Command {
   albion cert import chat fullchain.pem privkey.pem
   albion cert export chat --dir ./live/chat`,
 	}
-	cmd.AddCommand(newCertRequest(g), newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g), newCertAdopt(g), newCertPushACM(g), newCertDelivery(g))
+	cmd.AddCommand(newCertRequest(g), newCertImport(g), newCertList(g), newCertShow(g), newCertExport(g), newCertDelete(g), newCertHook(g), newCertAdopt(g), newCertPushACM(g), newCertDelivery(g))
 	return cmd
 }
 
@@ -153,7 +153,7 @@ func (g *globals) showCertificate(c *admin.Certificate) {
 		{"Name", c.Name}, {"ARN", string(c.ARN)}, {"Names", strings.Join(c.Domains, ", ")}, {"State", state},
 		{"Valid", c.NotBefore.Local().Format(time.DateTime) + " to " + c.NotAfter.Local().Format(time.DateTime)},
 		{"Issuer", string(c.Issuer)}, {"Key", c.KeyAlgorithm}, {"Serial", c.Serial}, {"Used by", orDash(strings.Join(c.UsedBy, ", "))},
-		{"Method", c.Method}, {"Next", orDash(c.Next)},
+		{"Method", c.Method}, {"Next", orDash(c.Next)}, {"Served", orDash(servedWords(c))},
 	} {
 		fmt.Fprintf(g.out, "%-8s %s\n", line[0], line[1])
 	}

@@ -177,6 +177,8 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 	start(&parts, work, "state", s.follow)
 	start(&parts, work, "renewals", s.renew)
 	start(&parts, work, "certificates", s.issue)
+	start(&parts, work, "witness", s.witness)
+	start(&parts, work, "hooks", s.herald)
 	start(&parts, work, "deliveries", s.deliver)
 	start(&waysIn, drained, "operations", func(ctx context.Context) error { return serveHTTP(ctx, s.socket, s.service.Operations()) })
 	if s.public != nil {

@@ -48,6 +48,21 @@ func FareOf(s *albion.State, c *albion.Certificate, now time.Time, used bool) Fa
 	return f
 }
 
+// DueAt is when a CA is asked for the next contents of a certificate; ok is false
+// when it is not, because nothing uses the certificate.
+func DueAt(s *albion.State, c *albion.Certificate, now time.Time) (at time.Time, ok bool) {
+	used := shown(s, c.ARN)
+	due := plan(s, c, used, now)
+	if due.Deed == Look {
+		i, known := s.Issuances.Get(string(c.ARN))
+		if !known {
+			i = &albion.Issuance{}
+		}
+		return renewAt(c, i), true
+	}
+	return due.At, due.Deed == Obtain
+}
+
 // condition is the word for a certificate of a CA, and why.
 func condition(c *albion.Certificate, i *albion.Issuance, now time.Time, used bool) (word, reason string) {
 	word, reason = lifetime(c.NotBefore, c.NotAfter, now)

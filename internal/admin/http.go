@@ -42,6 +42,7 @@ func (s *Service) Operations() http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/known", answer(func(context.Context, struct{}) (*doctor.Known, error) { return s.Known(), nil }))
 	s.zoneOperations(mux)
+	s.hookOperations(mux)
 	s.adoptOperations(mux)
 	s.deliveryOperations(mux)
 	return mux

@@ -26,15 +26,17 @@ type CertificateRequest struct {
 // Issuance is how it stands with what a CA issues.
 type Issuance struct {
 	Request  albion.Request
-	Pending  bool            // the CA has issued nothing yet
-	UnderWay bool            // an order is
-	Steps    []string        // what the last attempt has done so far
-	Failures int             // in a row
-	Problem  *albion.Setback `json:",omitempty"`
-	Failed   *time.Time      `json:",omitempty"`
-	Again    *time.Time      `json:",omitempty"` // when the next attempt begins
-	Wanted   []Wanted        `json:",omitempty"` // DNS records that it waits for
-	Until    *time.Time      `json:",omitempty"` // when the CA stops waiting for them
+	Pending  bool             // the CA has issued nothing yet
+	UnderWay bool             // an order is
+	Steps    []string         // what the last attempt has done so far
+	Failures int              // in a row
+	Problem  *albion.Setback  `json:",omitempty"`
+	Failed   *time.Time       `json:",omitempty"`
+	Again    *time.Time       `json:",omitempty"` // when the next attempt begins
+	Due      *time.Time       `json:",omitempty"` // when the CA is asked for new contents next, whatever for
+	Served   *albion.Sighting `json:",omitempty"` // what our listeners showed when they were asked last
+	Wanted   []Wanted         `json:",omitempty"` // DNS records that it waits for
+	Until    *time.Time       `json:",omitempty"` // when the CA stops waiting for them
 }
 
 // Request asks a CA for a certificate. It returns at once; the certificate
@@ -76,7 +78,10 @@ func (s *Service) issuance(state *albion.State, c *albion.Certificate) *Issuance
 	if !ok {
 		return out
 	}
-	out.UnderWay, out.Failures, out.Problem = i.Order != nil, i.Failures, i.Last
+	out.UnderWay, out.Failures, out.Problem, out.Served = i.Order != nil, i.Failures, i.Last, i.Sighting
+	if at, ok := acm.DueAt(state, c, s.cfg.Now()); ok {
+		out.Due = &at
+	}
 	out.Steps = append(out.Steps, i.Steps...)
 	if until := acm.Expiry(i); out.Wanted != nil && !until.IsZero() {
 		out.Until = &until

@@ -92,17 +92,3 @@ func constant(desc *prometheus.Desc, m *albion.Metric, labels []string) (prometh
 	}
 	return prometheus.NewConstHistogram(desc, total, m.Sum, buckets, labels...)
 }
-
-// certificateMetrics tells when each certificate expires, so that an alarm can
-// be set on it.
-func (s *Service) certificateMetrics() []albion.Metric {
-	var all []albion.Metric
-	for _, c := range s.Certificates() {
-		all = append(all, albion.Metric{
-			Name: "albion_certificate_expiry_timestamp_seconds", Help: "When the certificate expires, Unix time (DaysToExpiry).",
-			Kind: albion.Gauge, Value: float64(c.NotAfter.Unix()),
-			Labels: []albion.Label{{Name: "name", Value: c.Name}, {Name: "arn", Value: string(c.ARN)}},
-		})
-	}
-	return all
-}
