@@ -58,9 +58,9 @@ func DueAt(s *albion.State, c *albion.Certificate, now time.Time) (at time.Time,
 		if !known {
 			i = &albion.Issuance{}
 		}
-		return renewAt(c, i), true
+		return latest(renewAt(c, i), now), true
 	}
-	return due.At, due.Deed == Obtain
+	return latest(due.At, now), due.Deed == Obtain
 }
 
 // condition is the word for a certificate of a CA, and why.

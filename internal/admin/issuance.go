@@ -74,14 +74,14 @@ func (s *Service) issuance(state *albion.State, c *albion.Certificate) *Issuance
 		return nil
 	}
 	out := &Issuance{Request: *c.Request, Pending: c.Pending, Steps: []string{}, Wanted: s.wanted(c)}
+	if at, ok := acm.DueAt(state, c, s.cfg.Now()); ok {
+		out.Due = &at
+	}
 	i, ok := state.Issuances.Get(string(c.ARN))
 	if !ok {
 		return out
 	}
 	out.UnderWay, out.Failures, out.Problem, out.Served = i.Order != nil, i.Failures, i.Last, i.Sighting
-	if at, ok := acm.DueAt(state, c, s.cfg.Now()); ok {
-		out.Due = &at
-	}
 	out.Steps = append(out.Steps, i.Steps...)
 	if until := acm.Expiry(i); out.Wanted != nil && !until.IsZero() {
 		out.Until = &until
