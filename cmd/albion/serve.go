@@ -47,9 +47,11 @@ func addServerFlags(cmd *cobra.Command, o *serverOptions, logFormat string) {
 	cmd.Flags().StringVar(&o.admin, "admin", "127.0.0.1:9440", "address of /metrics, /healthz and /status, or off")
 	cmd.Flags().DurationVar(&o.grace, "grace", 30*time.Second, "time for requests and WebSockets in flight at the end")
 	cmd.Flags().StringVar(&o.logFormat, "log-format", logFormat, "the operator's log on standard error: json or text")
-	cmd.Flags().StringSliceVar(&o.resolvers, "resolver", nil, "recursive name server to ask before a CA does, ADDRESS or ADDRESS:PORT; may be repeated (default: this machine's)")
-	cmd.Flags().IntVar(&o.dnsPort, "authoritative-port", 53, "port at which the name servers of zones are asked, for tests")
+	cmd.Flags().StringSliceVar(&o.solve.resolvers, "resolver", nil, "recursive name server to ask before a CA does, ADDRESS or ADDRESS:PORT; may be repeated (default: this machine's)")
+	cmd.Flags().IntVar(&o.solve.dnsPort, "authoritative-port", 53, "port at which the name servers of zones are asked, for tests")
+	cmd.Flags().IntVar(&o.solve.httpPort, "challenge-port", 80, "port at which CAs ask by HTTP, for tests")
 	cmd.Flags().MarkHidden("authoritative-port")
+	cmd.Flags().MarkHidden("challenge-port")
 	cmd.Flags().BoolVar(&o.verbose, "verbose", false, "log more")
 	cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"json", "text"}, cobra.ShellCompDirectiveNoFileComp))
 }

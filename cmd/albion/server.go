@@ -28,20 +28,20 @@ import (
 // server is one running Albion: the store, the two planes, and the operator's
 // way in. It is the only place that knows them all.
 type server struct {
-	dataDir string
-	log     *slog.Logger
-	level   *slog.LevelVar
-	store   *store.Store
-	edge    *edge.Edge
-	names   *dns.Server
-	service *admin.Service
-	manager *acm.Manager      // of certificates that CAs issue
-	resolve *resolve.Resolver // asks the name servers of others
-	solvers *solve.Solvers    // present what our own listeners and zones do not answer
-	served  served            // which State the data plane serves
-	socket  net.Listener      // the operator's
-	public  net.Listener      // metrics, health and status; nil: none
-	ending  func(clients int) // called when the end begins; may be nil
+	dataDir  string
+	log      *slog.Logger
+	level    *slog.LevelVar
+	store    *store.Store
+	edge     *edge.Edge
+	names    *dns.Server
+	service  *admin.Service
+	manager  *acm.Manager      // of certificates that CAs issue
+	resolver *resolve.Resolver // asks the name servers of others
+	solvers  *solve.Solvers    // present what our own listeners and zones do not answer
+	served   served            // which State the data plane serves
+	socket   net.Listener      // the operator's
+	public   net.Listener      // metrics, health and status; nil: none
+	ending   func(clients int) // called when the end begins; may be nil
 }
 
 // serverOptions is what the commands that serve have in common.
@@ -52,8 +52,7 @@ type serverOptions struct {
 	logFormat string
 	verbose   bool
 	quiet     bool // log only what goes wrong
-	resolvers []string
-	dnsPort   int // of the authoritative name servers of others; 0: 53
+	solve     solveOptions
 }
 
 const socketName = "albion.sock"
@@ -91,10 +90,9 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	srv.edge = edge.New(edge.Config{Log: log, Beacon: light.answer, StickinessKey: key, Stdout: s.out, Grace: o.grace})
 	srv.names = dns.New(dns.Config{Log: log, Seen: srv.edge.Seen, Addresses: ownAddresses})
 	srv.manager = srv.newManager()
-	if srv.resolve, err = resolve.New(resolve.Config{Servers: o.resolvers, Port: o.dnsPort}); err != nil {
-		return nil, fmt.Errorf("--resolver: %w", err)
+	if err := srv.openSolvers(o.solve); err != nil {
+		return nil, err
 	}
-	srv.solvers = solve.New(solve.Config{Resolver: srv.resolve, Dir: filepath.Join(o.dataDir, "proofs"), Log: log})
 	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Beacon: light.token, Wanted: srv.manager.Wanted, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
 		return nil, err
