@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func runMethod(t *testing.T, program, script string) {
 	})
 	testscript.Run(t, testscript.Params{
 		Files: []string{script}, RequireUniqueNames: true, Condition: condition,
-		Cmds: methodCommands(tree),
+		Cmds: methodCommands(tree, ca),
 		Setup: func(env *testscript.Env) error {
 			w := newWorld(program)
 			env.Values[worldKey{}] = w
@@ -72,7 +73,7 @@ func runMethod(t *testing.T, program, script string) {
 	})
 }
 
-func methodCommands(tree *resolvetest.Network) map[string]func(*testscript.TestScript, bool, []string) {
+func methodCommands(tree *resolvetest.Network, ca *acmetest.CA) map[string]func(*testscript.TestScript, bool, []string) {
 	all := commands()
 	all["type-in"] = func(ts *testscript.TestScript, neg bool, args []string) { cmdTypeIn(ts, tree, neg, args) }
 	all["notify"] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -81,10 +82,27 @@ func methodCommands(tree *resolvetest.Network) map[string]func(*testscript.TestS
 	}
 	all["www"] = cmdWWW
 	all["no-txt"] = func(ts *testscript.TestScript, neg bool, args []string) {
-		need(ts, neg, args, 1, "no-txt NAME: its server has no TXT record there")
-		if got := digTXT(ts, tree.Server(0), args[0]); got != "" {
-			ts.Fatalf("%s still has %s", args[0], got)
+		need(ts, neg, args, 1, "no-txt NAME: its server comes to have no TXT record there")
+		host, port, err := net.SplitHostPort(tree.Server(0))
+		ts.Check(err)
+		cmdWaitFor(ts, false, []string{"output", "^$", "dig", "@" + host, "-p", port, "+short", "+norecurse", args[0], "TXT"})
+	}
+	all["orders"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		need(ts, neg, args, 1, "orders N: so many were made at the CA")
+		if got := fmt.Sprint(ca.Asked(acmetest.NewOrder)); got != args[0] {
+			ts.Fatalf("%s orders, not %s", got, args[0])
 		}
+	}
+	all["same-records"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		need(ts, neg, args, 2, "same-records FILE FILE")
+		one, other := shownRecord.FindAllString(ts.ReadFile(args[0]), -1), shownRecord.FindAllString(ts.ReadFile(args[1]), -1)
+		if len(one) == 0 || !slices.Equal(one, other) {
+			ts.Fatalf("%q and %q", one, other)
+		}
+	}
+	all["wait-gone"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		need(ts, neg, args, 1, "wait-gone FILE")
+		cmdWaitFor(ts, false, []string{"output", "^gone\n$", "sh", "-c", "test -e '" + ts.MkAbs(args[0]) + "' || echo gone"})
 	}
 	return all
 }
@@ -110,13 +128,6 @@ func cmdTypeIn(ts *testscript.TestScript, tree *resolvetest.Network, neg bool, a
 		}
 		tree.Update(args[1], "add "+r[1]+"."+args[1]+" 60 "+r[3]+" "+value)
 	}
-}
-
-func digTXT(ts *testscript.TestScript, server, name string) string {
-	host, port, err := net.SplitHostPort(server)
-	ts.Check(err)
-	ts.Check(ts.Exec("dig", "@"+host, "-p", port, "+short", "+norecurse", name, "TXT"))
-	return strings.TrimSpace(ts.ReadFile("stdout"))
 }
 
 // cmdWWW serves the files of a folder, as another web server does.
