@@ -143,6 +143,7 @@ type Setback struct {
 	Sentence string        // what is wrong
 	Advice   string        // what to do next
 	Words    string        // the CA's own, or the system's
+	Ours     bool          `json:",omitempty"` // the words are not the CA's: whoever presents proofs failed
 	Until    time.Time     // the CA asked to be left alone until then
 	Names    []NameSetback `json:",omitempty"` // of several names those that are to blame
 }

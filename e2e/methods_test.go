@@ -44,7 +44,7 @@ const ourDNS = "127.0.0.151"
 func runMethod(t *testing.T, program, script string) {
 	lb := "lb NS ns1.lb\nns1.lb A " + ourDNS + "\n"
 	tree := resolvetest.New(t,
-		resolvetest.Zone{Name: "example.test", Servers: 2, Text: lb + "_acme-challenge.wrong CNAME elsewhere.example.test.\n"},
+		resolvetest.Zone{Name: "example.test", Servers: 2, Text: lb + "_acme-challenge.wrong CNAME elsewhere.example.test.\nhere A 127.0.0.1\nfiles A 127.0.0.1\n"},
 		resolvetest.Zone{Name: "slow.test", Servers: 2, Lagging: true, Text: lb})
 	http, https := freePort(t), freePort(t)
 	ca := acmetest.New(t, acmetest.Options{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/acm"
 	"github.com/albion-lb/albion/internal/admin"
 )
@@ -173,12 +174,20 @@ func (g *globals) await(ctx context.Context, c *admin.Client, name string, begun
 func failedAttempt(i *admin.Issuance) error {
 	text := i.Problem.Sentence + "\nnext: " + i.Problem.Advice
 	if i.Problem.Words != "" {
-		text += "\nthe CA's words: " + i.Problem.Words
+		text += "\n" + detail(i.Problem)
 	}
 	if i.Again != nil {
 		text += "\nit is tried again at " + i.Again.Local().Format(time.DateTime) + "; the same command tries at once"
 	}
 	return errors.New(text)
+}
+
+// detail is what the CA said, or whoever else failed.
+func detail(s *albion.Setback) string {
+	if s.Ours {
+		return "in detail: " + s.Words
+	}
+	return "the CA's words: " + s.Words
 }
 
 // progress shows each step of an attempt once.

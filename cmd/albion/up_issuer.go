@@ -100,7 +100,7 @@ func (g *globals) narrate(ctx context.Context, s *server, domains []string) {
 				failed = i.Failed
 				fmt.Fprintf(g.out, "  %s\n  next: %s\n", i.Last.Sentence, i.Last.Advice)
 				if i.Last.Words != "" {
-					fmt.Fprintf(g.out, "  the CA's words: %s\n", i.Last.Words)
+					fmt.Fprintln(g.out, " ", detail(i.Last))
 				}
 				fmt.Fprintf(g.out, "  it is tried again at %s; until then the local CA's certificate is shown\n", i.Next.Local().Format(time.TimeOnly))
 			}

@@ -99,11 +99,33 @@ func (m *Manager) solver(ctx context.Context, s *albion.State, arn albion.ARN, r
 		return nil, &albion.Setback{Kind: albion.SetbackName, Sentence: "nothing here can prove names by " + r.Way(), Advice: "choose another challenge"}
 	}
 	solver, err := m.Solver(ctx, s, r, func(all []albion.Wanted) { m.waits.set(arn, all) })
-	var known *albion.Setback
-	if err == nil || errors.As(err, &known) {
-		return solver, err
+	if err == nil {
+		return solver, nil
 	}
-	return nil, &albion.Setback{Kind: albion.SetbackName, Sentence: "names cannot be proved by " + r.Way(), Advice: "mend that, and request the certificate again; it is tried again by itself too", Words: printable(err.Error())}
+	return nil, ours(err, "names cannot be proved by "+r.Way())
+}
+
+// ours is what failed here and not at the CA. sentence says what, should the error
+// be none for people.
+func ours(err error, sentence string) *albion.Setback {
+	out := &albion.Setback{Kind: albion.SetbackName, Sentence: sentence, Advice: "mend that, and request the certificate again; it is tried again by itself too"}
+	var known *albion.Setback
+	if errors.As(err, &known) {
+		*out = *known
+	} else {
+		out.Words = strings.TrimPrefix(strings.Map(visible, err.Error()), "solve: ")
+		out.Words = strings.ToValidUTF8(out.Words[:min(len(out.Words), 500)], "")
+	}
+	out.Ours = true
+	return out
+}
+
+// visible keeps what others wrote from disturbing a terminal.
+func visible(r rune) rune {
+	if r < ' ' || r == 0x7f || r == '\uFFFD' {
+		return ' '
+	}
+	return r
 }
 
 // solving is a client with whoever presents what proves the names.
@@ -147,7 +169,13 @@ func (m *Manager) prepare(ctx context.Context, arn albion.ARN) error {
 	}
 	m.waits.begin(arn)
 	defer m.waits.end(arn)
-	return m.awaited(ctx, arn, limit, func(ctx context.Context) error { return preparer.Prepare(ctx, cert.Request.Domains) })
+	return m.awaited(ctx, arn, limit, func(ctx context.Context) error {
+		err := preparer.Prepare(ctx, cert.Request.Domains)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		return ours(err, "it cannot be seen whether names can be proved by "+cert.Request.Way())
+	})
 }
 
 // awaited bounds what waits for the world; when the time is up the error says for
@@ -167,7 +195,7 @@ func (m *Manager) awaited(ctx context.Context, arn albion.ARN, limit time.Durati
 
 // missing is what was waited for in vain.
 func missing(all []albion.Wanted) *albion.Setback {
-	out := &albion.Setback{Kind: albion.SetbackName, Sentence: "what proves the names was not to be seen in time", Advice: "it is tried again by itself"}
+	out := &albion.Setback{Ours: true, Kind: albion.SetbackName, Sentence: "what proves the names was not to be seen in time", Advice: "it is tried again by itself"}
 	for _, w := range all {
 		has, asked := w.Seen()
 		switch {

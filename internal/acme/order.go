@@ -210,12 +210,17 @@ func (c *Client) present(ctx context.Context, t Task) error {
 		return nil
 	}
 	err := c.cfg.Solver.Present(ctx, presentations(t.Order.Answers))
+	if err == nil {
+		return nil
+	}
 	var s *albion.Setback
-	if err == nil || errors.As(err, &s) {
-		return err
+	if errors.As(err, &s) {
+		ours := *s
+		ours.Ours = true
+		return &ours
 	}
 	return &albion.Setback{
-		Kind: albion.SetbackName, Sentence: "what proves " + words(strings.Join(t.Request.Domains, ", ")) + " could not be presented by " + words(t.Request.Way()),
+		Ours: true, Kind: albion.SetbackName, Sentence: "what proves " + words(strings.Join(t.Request.Domains, ", ")) + " could not be presented by " + words(t.Request.Way()),
 		Advice: "it is tried again by itself", Words: words(err.Error()),
 	}
 }
