@@ -79,8 +79,8 @@ const (
 // goroutines that answer requests, of which there are none when there is no
 // connection.
 type Shared struct {
-	small, large, streams sync.Pool
-	crew                  crew
+	small, large, streams, sections sync.Pool
+	crew                            crew
 }
 
 // NewShared makes the common part.
@@ -89,6 +89,7 @@ func NewShared() *Shared {
 	s.small.New = func() any { b := make([]byte, 0, smallOutput); return &b }
 	s.large.New = func() any { b := make([]byte, 0, largeOutput); return &b }
 	s.streams.New = func() any { return &Stream{} }
+	s.sections.New = func() any { return &section{} }
 	return s
 }
 
@@ -115,5 +116,12 @@ func (s *Shared) discard(b *[]byte) {
 		s.small.Put(b)
 	case largeOutput:
 		s.large.Put(b)
+	}
+}
+
+// drop takes a section back; nil is none.
+func (s *Shared) drop(h *section) {
+	if h != nil && cap(h.arena) <= keptContent {
+		s.sections.Put(h)
 	}
 }

@@ -5,18 +5,22 @@ import (
 	"bytes"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
-// Conn is one client's connection. One goroutine reads it, one serves each
-// request; whoever has something to send and finds nobody sending, sends.
+// Conn is one connection, to a client that asks or to a target that is asked.
+// One goroutine reads it, one serves each request of a client; whoever has
+// something to send and finds nobody sending, sends.
 type Conn struct {
 	net    net.Conn
 	cfg    Config
 	shared *Shared
+	asking *asking // of a connection to a target; nil: the other side asks
+	window int32   // content of all streams that nobody has read, in bytes
 
 	// Of the goroutine that reads.
 	in      *bufio.Reader
@@ -25,7 +29,8 @@ type Conn struct {
 	block   block
 	scrap   section // of blocks that nobody wants
 	budgets budgets
-	granted float64 // how many of explains the budget knows of
+	granted float64      // how many of explains the budget knows of
+	said    atomic.Int64 // frames of content, and resets, that budgets.control has not been told of
 
 	underWay sync.WaitGroup
 	writers  sync.WaitGroup
@@ -66,20 +71,7 @@ type Conn struct {
 // New makes a Conn that does nothing until Serve. The connection's TLS
 // handshake, which agreed on "h2", is done.
 func New(conn net.Conn, cfg Config, shared *Shared) *Conn {
-	c := &Conn{
-		net: conn, cfg: cfg.resolved(), shared: shared,
-		streams: map[uint32]*Stream{},
-		send:    firstWindow, initial: firstWindow, recv: connWindow,
-		active: time.Now(),
-	}
-	c.budgets = newBudgets(c.active)
-	c.in = bufio.NewReaderSize(conn, smallOutput)
-	c.framer = http2.NewFramer(appender{c}, c.in)
-	c.framer.SetReuseFrames()
-	c.framer.SetMaxReadFrameSize(frameSize)
-	c.decoder = hpack.NewDecoder(tableSize, func(f hpack.HeaderField) { c.block.section.add(&f) })
-	c.decoder.SetMaxStringLength(c.cfg.Limits.Head)
-	c.encoder = hpack.NewEncoder(&c.packed)
+	c := newConn(conn, cfg.resolved(), shared, connWindow)
 	// The first of all frames (RFC 9113 §3.4). Nobody else has c yet.
 	c.framer.WriteSettings(
 		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.cfg.Streams)},
@@ -91,12 +83,35 @@ func New(conn net.Conn, cfg Config, shared *Shared) *Conn {
 	return c
 }
 
+// newConn makes what both sides have in common.
+func newConn(conn net.Conn, cfg Config, shared *Shared, window int32) *Conn {
+	c := &Conn{
+		net: conn, cfg: cfg, shared: shared, window: window,
+		streams: map[uint32]*Stream{},
+		send:    firstWindow, initial: firstWindow, recv: window,
+		active: time.Now(),
+	}
+	c.budgets = newBudgets(c.active)
+	c.in = bufio.NewReaderSize(conn, smallOutput)
+	c.framer = http2.NewFramer(appender{c}, c.in)
+	c.framer.SetReuseFrames()
+	c.framer.SetMaxReadFrameSize(frameSize)
+	c.decoder = hpack.NewDecoder(tableSize, func(f hpack.HeaderField) { c.block.section.add(&f) })
+	c.decoder.SetMaxStringLength(c.cfg.Limits.Head)
+	c.encoder = hpack.NewEncoder(&c.packed)
+	return c
+}
+
 // Serve owns the connection until it is closed. The error says what the client
 // did wrong; it is nil when the connection just ended.
 func (c *Conn) Serve() error {
 	c.mu.Lock()
 	c.armed = true
-	c.idle = time.AfterFunc(c.cfg.IdleTimeout, c.rest)
+	if c.asking == nil {
+		c.idle = time.AfterFunc(c.cfg.IdleTimeout, c.rest)
+	} else {
+		c.idle = time.AfterFunc(pingWait, c.tick)
+	}
 	c.mu.Unlock()
 	c.shared.crew.enter()
 	defer c.shared.crew.leave()
@@ -105,10 +120,15 @@ func (c *Conn) Serve() error {
 }
 
 // Drain asks the client, in the two steps of RFC 9113 §6.8, to open no more
-// streams; Serve returns when those that are open have been answered.
+// streams; Serve returns when those that are open have been answered. Of a
+// connection to a target it is enough to open no more.
 func (c *Conn) Drain() {
 	c.mu.Lock()
-	if !c.draining && !c.closing {
+	switch {
+	case c.draining || c.closing:
+	case c.asking != nil:
+		c.sayLast()
+	default:
 		c.retire()
 	}
 	c.unlockAndFlushAside()
@@ -158,7 +178,7 @@ func (c *Conn) sayLast() {
 
 // settle wakes the reader when there is nothing left to read for. With mu held.
 func (c *Conn) settle() {
-	if c.final && !c.settled && !c.closing && len(c.streams) == 0 {
+	if c.final && !c.settled && !c.closing && len(c.streams) == 0 && (c.asking == nil || c.busy == 0) {
 		c.settled = true
 		c.net.SetReadDeadline(longAgo()) // does not block
 	}
@@ -212,7 +232,11 @@ func (c *Conn) end(err error) error {
 		c.net.SetWriteDeadline(time.Now().Add(wait))
 	}
 	mine := c.claim()
+	if bad != nil && c.asking != nil {
+		c.abortAll(ErrMalformed)
+	}
 	c.abandon()
+	c.asking.over(bad)
 	c.mu.Unlock()
 	if !said {
 		c.Cut()
@@ -250,8 +274,16 @@ func (c *Conn) abandon() {
 	if c.drain != nil {
 		c.drain.Stop()
 	}
+	c.abortAll(ErrGone)
+	for _, s := range c.waiting { // some of them may have no number yet
+		s.writable.Broadcast()
+	}
+}
+
+// abortAll ends what all streams do. With mu held.
+func (c *Conn) abortAll(err error) {
 	for _, s := range c.streams {
-		s.abort(ErrGone)
+		s.abort(err)
 	}
 }
 

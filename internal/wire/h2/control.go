@@ -51,6 +51,7 @@ func (c *Conn) setting(s http2.Setting) error {
 		}
 		c.wakeNext()
 	}
+	c.asking.setting(s)
 	return nil
 }
 
@@ -112,7 +113,7 @@ func (c *Conn) credit(s *Stream, n int) {
 			s.unsaid = 0
 		}
 	}
-	if c.unsaid += int32(n); c.unsaid >= connWindow/4 {
+	if c.unsaid += int32(n); c.unsaid >= c.window/4 {
 		c.framer.WriteWindowUpdate(0, uint32(c.unsaid))
 		c.recv += c.unsaid
 		c.unsaid = 0

@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bytes"
+	"strings"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -16,6 +17,7 @@ const (
 	authority
 	path
 	protocol
+	statusCode // the one of an answer (RFC 9113 §8.3.2)
 	pseudos
 )
 
@@ -30,6 +32,7 @@ type span struct {
 type section struct {
 	limits  *Limits
 	trailer bool
+	answer  bool
 
 	arena  []byte
 	spans  []span
@@ -97,11 +100,15 @@ func (h *section) addPseudo(f *hpack.HeaderField) {
 		which = path
 	case ":protocol":
 		which = protocol
+	case ":status":
+		which = statusCode
 	default:
 		h.broken("unknown pseudo-header field")
 		return
 	}
 	switch {
+	case h.answer != (which == statusCode):
+		h.broken("pseudo-header field of the other side")
 	case h.trailer:
 		h.broken("pseudo-header field in trailers")
 	case len(h.spans) > 0 || h.fields > 0:
@@ -132,6 +139,11 @@ func (h *section) judge(f *hpack.HeaderField) (id wire.Name, ok bool) {
 	if f.Name == "" {
 		h.broken("empty field name")
 		return 0, false
+	}
+	if h.answer {
+		// Servers that pass on what a program wrote leave the spaces of RFC 9113
+		// §8.2.1 there; without them the value is what HTTP/1.1 makes of it.
+		f.Value = strings.Trim(f.Value, " \t")
 	}
 	if !validValue(f.Value) {
 		h.broken("invalid field value")

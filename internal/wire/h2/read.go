@@ -24,6 +24,7 @@ type block struct {
 	section  *section
 	stream   *Stream // a new one that the section is the head of
 	trails   bool    // it is the trailers of an old one
+	answers  bool    // it is the head of an answer to a request of ours
 	fault    *fault  // found before decoding, of the stream alone
 }
 
@@ -62,6 +63,7 @@ func (c *Conn) next() error {
 	if err != nil {
 		return err
 	}
+	c.asking.heardOf(header.Type)
 	frame, err := c.framer.ReadFrameForHeader(header)
 	if err == nil {
 		return c.frame(frame)
@@ -80,13 +82,16 @@ func (c *Conn) late() error {
 	if c.settled || c.closing {
 		return io.EOF
 	}
-	return connFault(http2.ErrCodeEnhanceYourCalm, "slow head")
+	return connFault(http2.ErrCodeEnhanceYourCalm, slowHead)
 }
 
 // preface reads RFC 9113 §3.4: the fixed bytes and a SETTINGS frame.
 func (c *Conn) preface() error {
 	c.mu.Lock()
 	c.unlockAndFlushAside()
+	if c.asking != nil {
+		return c.welcome()
+	}
 	got, err := c.in.Peek(len(http2.ClientPreface))
 	if !bytes.HasPrefix([]byte(http2.ClientPreface), got) {
 		return connFault(http2.ErrCodeProtocol, "no preface")
@@ -97,6 +102,11 @@ func (c *Conn) preface() error {
 	if _, err := c.in.Discard(len(got)); err != nil {
 		return err
 	}
+	return c.firstSettings()
+}
+
+// firstSettings reads the SETTINGS frame that either side begins with.
+func (c *Conn) firstSettings() error {
 	frame, err := c.framer.ReadFrame()
 	if err != nil {
 		return c.prefaceFailed(err)
@@ -134,7 +144,7 @@ func (c *Conn) frame(frame http2.Frame) error {
 	case *http2.RSTStreamFrame:
 		return c.rstStream(f)
 	case *http2.PushPromiseFrame:
-		return connFault(http2.ErrCodeProtocol, "PUSH_PROMISE from a client")
+		return connFault(http2.ErrCodeProtocol, "PUSH_PROMISE, which nobody allowed")
 	}
 	if err := c.spendControl(); err != nil {
 		return err
@@ -144,16 +154,22 @@ func (c *Conn) frame(frame http2.Frame) error {
 		return c.settings(f)
 	case *http2.PingFrame:
 		c.ping(f)
+	case *http2.GoAwayFrame:
+		c.goAway(f)
 	case *http2.PriorityFrame:
 		if f.StreamDep == f.StreamID { // RFC 7540 §5.3.1
 			return streamFault(f.StreamID, http2.ErrCodeProtocol, "stream depends on itself")
 		}
 	}
-	return nil // GOAWAY, whose sender will close when it wants to, and what nobody knows
+	return nil // what nobody knows
 }
 
-// spendControl counts a frame that brings nothing.
+// spendControl counts a frame that brings nothing. What we say explains some of
+// them: gRPC measures the path with a PING for content that it gets.
 func (c *Conn) spendControl() error {
+	if said := c.said.Swap(0); said > 0 {
+		c.budgets.control.grant(float64(said))
+	}
 	if c.budgets.control.spend(time.Now()) {
 		return nil
 	}
@@ -194,6 +210,8 @@ func (c *Conn) place(id uint32) error {
 	switch {
 	case id%2 == 0:
 		return connFault(http2.ErrCodeProtocol, "even stream")
+	case id > c.maxID && c.asking != nil:
+		return connFault(http2.ErrCodeProtocol, "answer to no request")
 	case id > c.maxID:
 		c.maxID = id
 		if c.final {
@@ -214,12 +232,15 @@ func (c *Conn) place(id uint32) error {
 		}
 	case s.remoteClosed:
 		b.fault = streamFault(id, http2.ErrCodeStreamClosed, "HEADERS after END_STREAM")
+	case c.asking != nil && !s.headed:
+		b.answers, b.section = true, c.shared.sections.Get().(*section)
 	case !b.ends:
 		b.fault = streamFault(id, http2.ErrCodeProtocol, "trailers without END_STREAM")
 	default:
 		b.trails, b.section = true, &section{}
 	}
 	b.section.reset(&c.cfg.Limits, b.trails)
+	b.section.answer = b.answers
 	return nil
 }
 
@@ -237,6 +258,9 @@ func (c *Conn) outlived(s *Stream, id uint32) error {
 		return streamFault(id, http2.ErrCodeStreamClosed, "frame after RST_STREAM")
 	case completed:
 		return connFault(http2.ErrCodeStreamClosed, "frame after END_STREAM")
+	}
+	if c.asking != nil { // which may have been slow to hear of a reset
+		return c.spendControl()
 	}
 	return connFault(http2.ErrCodeProtocol, "frame for a stream of the past")
 }
@@ -282,6 +306,8 @@ func (c *Conn) sectionEnded() error {
 			return bad
 		}
 		return c.open(b.stream, b.ends)
+	case b.answers:
+		return c.headCame(b.id, b.section, b.ends)
 	case b.trails:
 		return c.trailers(b.id, b.section)
 	}
@@ -388,6 +414,8 @@ func (c *Conn) data(f *http2.DataFrame) error {
 			return connFault(http2.ErrCodeProtocol, "DATA for an idle stream")
 		case s != nil && !s.over():
 			return streamFault(id, http2.ErrCodeStreamClosed, "DATA after END_STREAM")
+		case c.asking.late(size):
+			return nil
 		}
 		return c.outlived(s, id)
 	}
@@ -400,6 +428,8 @@ func (c *Conn) content(s *Stream, f *http2.DataFrame, size int32) error {
 	s.received += int64(len(payload))
 	var bad *fault
 	switch {
+	case c.asking != nil && !s.headed:
+		bad = streamFault(s.id, http2.ErrCodeProtocol, "DATA before the head")
 	case size > s.recv:
 		bad = streamFault(s.id, http2.ErrCodeFlowControl, "stream window overrun")
 	case s.length >= 0 && (s.received > s.length || f.StreamEnded() && s.received < s.length):
@@ -452,6 +482,9 @@ func (c *Conn) rstStream(f *http2.RSTStreamFrame) error {
 	}
 	s := c.streams[f.StreamID]
 	switch {
+	case s != nil && !s.over() && c.asking != nil:
+		s.resetByTarget(f.ErrCode)
+		return nil
 	case s != nil && !s.over():
 		// Work is lost.
 	case s == nil && c.past.of(f.StreamID) == resetByUs: // from here on it knows
@@ -479,10 +512,16 @@ func (c *Conn) resetStream(bad *fault) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if bad.stream > c.maxID && c.asking != nil {
+		return connFault(bad.code, bad.reason)
+	}
 	if bad.stream > c.maxID && bad.stream%2 == 0 {
 		return connFault(http2.ErrCodeProtocol, "even stream")
 	}
 	if s := c.streams[bad.stream]; s != nil {
+		if c.asking != nil {
+			c.asking.owed += int64(s.recv)
+		}
 		s.abort(ErrMalformed)
 		s.how = resetByUs
 	} else if bad.stream <= c.maxID {

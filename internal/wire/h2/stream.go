@@ -43,6 +43,13 @@ type Stream struct {
 	err          error     // why the stream is over before its time
 	how          ending
 	gone         chan struct{} // made when somebody asks for it
+	afterGone    func()
+
+	// Of a request to a target.
+	heads    []pendingHead // of answers, not read yet
+	shown    *section      // of the head that was read last
+	headed   bool          // the final head has arrived
+	headless bool          // a HEAD request: the answer has no content
 }
 
 var _ net.Conn = (*Stream)(nil)
@@ -68,7 +75,7 @@ func (s *Stream) recycle(shared *Shared) {
 		content = nil
 	}
 	fields := s.req.Fields[:0]
-	*s = Stream{head: head, content: content, req: wire.Request{Fields: fields}}
+	*s = Stream{head: head, content: content, req: wire.Request{Fields: fields}, heads: s.heads[:0]}
 	shared.streams.Put(s)
 }
 
@@ -96,13 +103,43 @@ func (s *Stream) Gone() <-chan struct{} {
 	return s.gone
 }
 
+// AfterGone has f called when the client gives up, at once if it has already,
+// and until AfterGone(nil). It is called with the connection locked: it must not
+// block nor use the Stream.
+func (s *Stream) AfterGone(f func()) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.afterGone = f
+	if s.err != nil && f != nil {
+		f()
+	}
+}
+
+// Ended says that all content has been read; Read would say io.EOF.
+func (s *Stream) Ended() bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.remoteClosed && s.err == nil && s.r == len(s.content)
+}
+
+// Ready says that Read would not wait.
+func (s *Stream) Ready() bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.readyToRead()
+}
+
+func (s *Stream) readyToRead() bool {
+	return s.r < len(s.content) || s.remoteClosed || s.err != nil
+}
+
 // Read reads content of the request: io.EOF after the last, ErrGone or
 // ErrMalformed when it will never be whole, os.ErrDeadlineExceeded. What is kept
 // back of the answer is sent before it waits.
 func (s *Stream) Read(p []byte) (int, error) {
 	c := s.conn
 	c.mu.Lock()
-	ready := func() bool { return s.r < len(s.content) || s.remoteClosed || s.err != nil }
+	ready := s.readyToRead
 	inTime := ready()
 	if !inTime {
 		c.unlockAndFlush()
@@ -215,11 +252,14 @@ func (s *Stream) CloseWrite() error { return s.Finish(nil, nil) }
 
 // Reset tells the client that the answer broke off. After its end it does
 // nothing.
-func (s *Stream) Reset() {
+func (s *Stream) Reset() { s.ResetWith(CodeInternal) }
+
+// ResetWith is Reset with a reason (RFC 9113 §7).
+func (s *Stream) ResetWith(code Code) {
 	c := s.conn
 	c.mu.Lock()
 	if s.err == nil && !s.localClosed {
-		c.framer.WriteRSTStream(s.id, http2.ErrCodeInternal)
+		c.framer.WriteRSTStream(s.id, http2.ErrCode(code))
 		s.abort(ErrGone)
 		s.how = resetByUs
 	}
@@ -291,6 +331,9 @@ func (s *Stream) abort(err error) {
 	s.writable.Broadcast()
 	if s.gone != nil {
 		close(s.gone)
+	}
+	if s.afterGone != nil {
+		s.afterGone()
 	}
 }
 

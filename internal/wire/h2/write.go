@@ -61,6 +61,10 @@ func (c *Conn) flush() {
 }
 
 func (c *Conn) unlockAndFlush() {
+	if c.asking != nil {
+		c.unlockAndFlushAside()
+		return
+	}
 	mine := c.claim()
 	c.mu.Unlock()
 	if mine {
@@ -180,7 +184,10 @@ func (s *Stream) wait(room func() bool) error {
 	if err := s.mute(); err != nil || room() {
 		return err
 	}
-	if c.claim() {
+	if c.asking != nil {
+		c.unlockAndFlushAside()
+		c.mu.Lock()
+	} else if c.claim() {
 		c.mu.Unlock()
 		c.write(true)
 		c.mu.Lock()
@@ -273,6 +280,7 @@ func (c *Conn) appendData(id uint32, p []byte, last bool) {
 	out = binary.BigEndian.AppendUint32(out, id)
 	*c.pending = append(out, p...)
 	c.explains += 2 + float64(len(p))/explainedBy
+	c.said.Add(1)
 }
 
 // putTrailers appends trailers, in the same way.
@@ -371,7 +379,7 @@ func (r *repeated) is(f *wire.Field) bool {
 // 7541 §7.1.3).
 func secret(name string) bool {
 	switch name {
-	case "set-cookie", "authorization", "www-authenticate", "proxy-authenticate", "proxy-authorization":
+	case "set-cookie", "cookie", "authorization", "www-authenticate", "proxy-authenticate", "proxy-authorization":
 		return true
 	}
 	return false
