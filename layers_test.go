@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	// The data plane: answers requests.
 	"internal/accesslog": {},
 	"internal/route":     {"internal/wire"},
-	"internal/target":    {"internal/wire", "internal/wire/park"},
+	"internal/target":    {"internal/wire", "internal/wire/h2", "internal/wire/park"},
 	"internal/health":    {},
 	"internal/keyring":   {},
 	"internal/proxy":     {"internal/wire", "internal/wire/h1", "internal/wire/h2", "internal/wire/park", "internal/accesslog", "internal/route", "internal/target"},

@@ -29,6 +29,7 @@ type LoadBalancerAttributes struct {
 	TLSHeaders         bool // X-Amzn-Tls-Version, X-Amzn-Tls-Cipher-Suite
 	XFFMode            XFFMode
 	XFFClientPort      bool
+	NoHTTP2            bool `json:",omitempty"` // routing.http2.enabled is false: clients are offered HTTP/1.1 only
 }
 
 // DefaultLoadBalancerAttributes are ALB's defaults.

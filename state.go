@@ -194,6 +194,9 @@ func (d *Draft) Finish() (*State, error) {
 	if err := Validate(&next); err != nil {
 		return nil, err
 	}
+	if err := checkVersions(d.base, &next, d.changes); err != nil {
+		return nil, err
+	}
 	return &next, nil
 }
 

@@ -49,6 +49,7 @@ func (s subject) forward(field string, f *Forward, l *Listener) {
 			s.wrong(CodeValidation, place+".Group", "%s is named twice; add the weights up", s.label(group))
 		case l != nil:
 			s.association(place+".Group", group, l)
+			s.speaksGRPC(place+".Group", group, l)
 		}
 		seen[g.Group] = true
 	}
@@ -66,6 +67,14 @@ func (s subject) association(field string, g *TargetGroup, l *Listener) {
 		s.users[g.ARN] = lb
 	} else if other != lb {
 		s.wrong(CodeGroupAssociationLimit, field, "%s serves %s already; make another group for this one", s.label(g), s.label(other))
+	}
+}
+
+// speaksGRPC checks that gRPC comes over TLS (ALB: the listener protocol of a
+// GRPC target group is HTTPS).
+func (s subject) speaksGRPC(field string, g *TargetGroup, l *Listener) {
+	if g.ProtocolVersion == GRPC && l.Protocol == HTTP {
+		s.wrong(CodeIncompatibleProtocols, field, "%s speaks gRPC, which clients can use on an HTTPS listener only; make the listener HTTPS", s.label(g))
 	}
 }
 

@@ -1,6 +1,7 @@
 package albion
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -18,11 +19,12 @@ func (c *checker) checkTargetGroups(groups []*TargetGroup) {
 		if g.Protocol != HTTP && g.Protocol != HTTPS {
 			s.wrong(CodeUnsupportedProtocol, "Protocol", "protocol %s is none of HTTP and HTTPS", shown(string(g.Protocol)))
 		}
+		oneOf(s, "ProtocolVersion", g.ProtocolVersion, "", HTTP1, HTTP2, GRPC)
 		if g.Port == 0 {
 			s.wrong(CodeValidation, "Port", "port is 0; choose 1 to 65535")
 		}
 		s.targets(g.Targets)
-		s.healthCheck(&g.HealthCheck)
+		s.healthCheck(&g.HealthCheck, g.ProtocolVersion)
 		s.groupAttributes(&g.Attributes)
 	}
 }
@@ -79,7 +81,7 @@ func hostName(s string) bool {
 	return strings.Trim(last, "0123456789") != ""
 }
 
-func (s subject) healthCheck(h *HealthCheck) {
+func (s subject) healthCheck(h *HealthCheck, version ProtocolVersion) {
 	if h.Disabled {
 		return
 	}
@@ -96,7 +98,7 @@ func (s subject) healthCheck(h *HealthCheck) {
 	}
 	within(s, "HealthCheck.Healthy", h.Healthy, 2, 10)
 	within(s, "HealthCheck.Unhealthy", h.Unhealthy, 2, 10)
-	if _, err := ParseMatcher(h.Matcher); err != nil {
+	if _, err := version.ParseMatcher(h.Matcher); err != nil {
 		s.wrong(CodeValidation, "HealthCheck.Matcher", "%s", err)
 	}
 }
@@ -108,4 +110,22 @@ func (s subject) groupAttributes(a *TargetGroupAttributes) {
 	if a.Stickiness.Type == LBCookie {
 		within(s, "Attributes.Stickiness.Duration", a.Stickiness.Duration, time.Second, 604800*time.Second)
 	}
+}
+
+// checkVersions holds the target groups of next against those that they take the
+// place of. What a group speaks cannot change: ALB's page "Target groups for your
+// Application Load Balancers", Protocol version.
+func checkVersions(base, next *State, changes map[Change]struct{}) error {
+	c := &checker{state: next}
+	for _, g := range sorted(next.TargetGroups) {
+		id := g.Identity()
+		if _, changed := changes[Change{KindTargetGroup, id}]; !changed {
+			continue
+		}
+		if old, ok := base.TargetGroups.Get(id); ok && old.Version() != g.Version() {
+			subject{c, g}.wrong(CodeInvalidConfiguration, "ProtocolVersion",
+				"its protocol version is %s and cannot become %s; make a group with another name", old.Version(), g.Version())
+		}
+	}
+	return errors.Join(c.errs...)
 }

@@ -172,7 +172,8 @@ func targetGroupFacts(g *albion.TargetGroup) []fact {
 		sticky = string(at.Stickiness.Type)
 	}
 	return []fact{
-		origin(g.Origin), one("protocol", string(g.Protocol)), one("port", number(int(g.Port))), many("targets", targets),
+		origin(g.Origin), one("protocol", string(g.Protocol)), one("protocol_version", string(g.Version())),
+		one("port", number(int(g.Port))), many("targets", targets),
 		one("algorithm", string(at.Algorithm)), one("stickiness", sticky),
 		one("deregistration_delay", formatDuration(at.DeregistrationDelay)),
 		one("health_check.path", h.Path), one("health_check.interval", formatDuration(h.Interval)),
@@ -215,7 +216,7 @@ func (a *applier) loadBalancerFacts(lb *albion.LoadBalancer) []fact {
 		one("desync_mitigation_mode", string(at.DesyncMode)),
 		truth("drop_invalid_header_fields", at.DropInvalidHeaders), truth("preserve_host_header", at.PreserveHost),
 		one("xff_header_processing", string(at.XFFMode)), truth("xff_client_port", at.XFFClientPort),
-		truth("tls_version_and_cipher_headers", at.TLSHeaders),
+		truth("tls_version_and_cipher_headers", at.TLSHeaders), truth("http2", !at.NoHTTP2),
 		one("access_log", log.File), one("access_log.max_size", size), one("access_log.keep", keep),
 	}
 }

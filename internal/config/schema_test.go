@@ -106,6 +106,7 @@ func TestTheSchemaListsThePoliciesAndWords(t *testing.T) {
 		"listener.ssl_policy":               albion.SSLPolicies(),
 		"listener.protocol":                 {"HTTP", "HTTPS"},
 		"target_group.protocol":             {"HTTP", "HTTPS"},
+		"target_group.protocol_version":     {string(albion.HTTP1), string(albion.HTTP2), string(albion.GRPC)},
 		"target_group.algorithm":            {string(albion.RoundRobin), string(albion.LeastOutstandingRequests)},
 		"stickiness.type":                   {"off", string(albion.LBCookie), string(albion.SockJS)},
 		"attributes.desync_mitigation_mode": {string(albion.DesyncMonitor), string(albion.DesyncDefensive), string(albion.DesyncStrictest)},

@@ -178,6 +178,9 @@ func (n node) targetGroup(name string) targetGroup {
 			})
 		}},
 		{"protocol", func(n node) { w.Protocol = albion.Protocol(n.word(string(albion.HTTP), string(albion.HTTPS))) }},
+		{"protocol_version", func(n node) {
+			w.ProtocolVersion = albion.ProtocolVersion(n.word(string(albion.HTTP1), string(albion.HTTP2), string(albion.GRPC)))
+		}},
 		{"port", func(n node) { w.Port = n.port() }},
 		{"algorithm", func(n node) {
 			w.Attributes.Algorithm = albion.Algorithm(n.word(string(albion.RoundRobin), string(albion.LeastOutstandingRequests)))
@@ -189,12 +192,28 @@ func (n node) targetGroup(name string) targetGroup {
 	if w.Port == 0 {
 		w.Port = defaultPort(w.Protocol)
 	}
+	settleVersion(w, g.at)
 	for i := range w.Targets {
 		if w.Targets[i].Port == 0 {
 			w.Targets[i].Port = w.Port
 		}
 	}
 	return g
+}
+
+// settleVersion fills in what depends on the protocol version, which may stand
+// anywhere in the mapping. HTTP1 is written as it always was.
+func settleVersion(g *albion.TargetGroup, said places) {
+	if g.ProtocolVersion == albion.HTTP1 {
+		g.ProtocolVersion = ""
+	}
+	usual := g.ProtocolVersion.DefaultHealthCheck()
+	if _, ok := said["health_check.path"]; !ok {
+		g.HealthCheck.Path = usual.Path
+	}
+	if _, ok := said["health_check.matcher"]; !ok {
+		g.HealthCheck.Matcher = usual.Matcher
+	}
 }
 
 func defaultPort(p albion.Protocol) uint16 {

@@ -67,6 +67,7 @@ func (n node) attributes(a *albion.LoadBalancerAttributes) {
 		}},
 		{"xff_client_port", func(n node) { a.XFFClientPort = n.truth() }},
 		{"tls_version_and_cipher_headers", func(n node) { a.TLSHeaders = n.truth() }},
+		{"http2", func(n node) { a.NoHTTP2 = !n.truth() }},
 	})
 }
 

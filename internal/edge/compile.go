@@ -61,6 +61,9 @@ func (e *Edge) compileListener(s *albion.State, l *albion.Listener, rules []*alb
 		if c.tls, err = e.keys.Config(l.SSLPolicy, func() *keyring.Ring { return ring }); err != nil {
 			return nil, err
 		}
+		if lb.Attributes.NoHTTP2 {
+			c.tls.NextProtos = slices.DeleteFunc(c.tls.NextProtos, func(name string) bool { return name == http2 })
+		}
 	}
 	c.view = &proxy.View{
 		Listener: l.ARN, LoadBalancer: lb.ARN.Tail(), Protocol: l.Protocol, Port: l.Port,

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/albion-lb/albion"
 	"github.com/albion-lb/albion/internal/target"
 	"github.com/albion-lb/albion/internal/wire"
 	"github.com/albion-lb/albion/internal/wire/h1"
@@ -48,6 +49,11 @@ func (x *exchange) forward() {
 		x.unforwarded(503, reasonNoWeight)
 		return
 	}
+	version := x.group.Version()
+	if mismatched(&x.c.req, version) {
+		x.unforwarded(464, reasonProtocol)
+		return
+	}
 	lease, ok := x.group.Choose(&x.c.req)
 	if !ok {
 		x.reason = reasonNoTarget // decide answers, unless it knows better
@@ -55,6 +61,10 @@ func (x *exchange) forward() {
 	}
 	f.lease = lease
 	defer x.leaveForward()
+	if version != albion.HTTP1 {
+		x.forwardStream()
+		return
+	}
 	x.trace = appendTrace(x.trace, x.c.req.Get(wire.XAmznTraceID), x.started)
 	if err := x.ask(); err != nil {
 		x.failed(err)

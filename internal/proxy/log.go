@@ -70,6 +70,8 @@ func (x *exchange) kind() accesslog.Type {
 		return accesslog.WSS
 	case x.ws:
 		return accesslog.WS
+	case x.c.stream != nil && secure && isGRPC(&x.c.req):
+		return accesslog.GRPCS
 	case x.c.stream != nil:
 		return accesslog.H2
 	case secure:

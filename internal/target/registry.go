@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/wire/h2"
 )
 
 // Config is what a Registry needs; its zero value works.
@@ -56,6 +57,8 @@ type Registry struct {
 	aead     cipher.AEAD // of cookies
 	sessions *sessions
 	wake     chan struct{} // tells Run that a drain has begun
+	http2    *h2.Shared
+	readers  sync.WaitGroup // of HTTP/2 connections; waited for by Run
 
 	mu     sync.Mutex // guards what follows, and the fields of Group and Target that say so
 	groups map[albion.ARN]*Group
@@ -94,6 +97,7 @@ func New(cfg Config) *Registry {
 		aead:     seal(derive(secret, "cookies")),
 		sessions: newSessions(cfg.MaxSessions),
 		wake:     make(chan struct{}, 1),
+		http2:    h2.NewShared(),
 		groups:   map[albion.ARN]*Group{},
 	}
 	var seed [8]byte
@@ -131,6 +135,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			r.close()
+			r.readers.Wait()
 			return nil
 		case <-r.wake:
 		case <-timer.C:
@@ -183,7 +188,7 @@ func (r *Registry) Sync(groups []*albion.TargetGroup, used map[albion.ARN]bool) 
 		r.cfg.Log.Info("target deregistered", "target_group", t.group.arn, "target", t.name, "outstanding", t.work.count())
 	}
 	for _, t := range over {
-		t.pool.shut(errGone)
+		t.shut(errGone)
 	}
 	select {
 	case r.wake <- struct{}{}:
@@ -218,7 +223,7 @@ func (r *Registry) finished(t *Target) {
 	}
 	r.mu.Unlock()
 	if ended {
-		t.pool.shut(errGone)
+		t.shut(errGone)
 		r.cfg.Log.Info("target drained", "target_group", t.group.arn, "target", t.name)
 	}
 }
@@ -263,6 +268,7 @@ func (r *Registry) forget() {
 func (r *Registry) tidy(now time.Time) {
 	for _, t := range r.all() {
 		t.pool.reap(now.Add(-maxIdleTime))
+		t.lines.retire(time.Now().Add(-maxIdleTime)) // by the clock that moves those connections
 	}
 	r.sessions.reap(now.Add(-sessionIdle))
 }

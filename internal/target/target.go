@@ -46,6 +46,7 @@ type Target struct {
 	tls    *tls.Config
 	work   work
 	pool   pool
+	lines  lines                  // of HTTP/2
 	issued atomic.Pointer[issued] // the cookie that it had last
 
 	// Guarded by group.registry.mu.
@@ -151,9 +152,13 @@ func (t *Target) dial(ctx context.Context) (net.Conn, error) {
 func (t *Target) handshake(ctx context.Context, c *Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	secured := tls.Client(c.raw, t.tls)
+	version := t.group.Version()
+	secured := tls.Client(c.raw, t.tlsFor(version))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return err
+	}
+	if version != albion.HTTP1 && secured.ConnectionState().NegotiatedProtocol != "h2" {
+		return ErrNoALPN
 	}
 	c.Conn = secured
 	return nil

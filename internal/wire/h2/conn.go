@@ -227,7 +227,9 @@ func (c *Conn) end(err error) error {
 		wait := c.cfg.IdleTimeout
 		if bad != nil {
 			c.framer.WriteGoAway(c.served, bad.code, []byte(bad.reason))
-			wait = lingerTime // who breaks the protocol is not waited for
+		}
+		if bad != nil || c.asking != nil {
+			wait = lingerTime // who breaks the protocol, or is asked no more, is not waited for
 		}
 		c.net.SetWriteDeadline(time.Now().Add(wait))
 	}

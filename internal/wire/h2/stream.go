@@ -235,6 +235,14 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteLast is Write, and with last the end of the message. What it has not
+// written may be written again after a deadline.
+func (s *Stream) WriteLast(p []byte, last bool) (int, error) {
+	n, err := s.put(p, last)
+	s.conn.flush()
+	return n, err
+}
+
 // Finish sends the last of the content, which may be empty, and then trailers,
 // if there are any.
 func (s *Stream) Finish(p []byte, trailers []wire.Field) error {
