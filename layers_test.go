@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"internal/accesslog": {},
 	"internal/route":     {"internal/wire"},
 	"internal/target":    {"internal/wire", "internal/wire/h2", "internal/wire/park"},
-	"internal/health":    {},
+	"internal/health":    {"internal/wire", "internal/wire/h2"},
 	"internal/keyring":   {},
 	"internal/proxy":     {"internal/wire", "internal/wire/h1", "internal/wire/h2", "internal/wire/park", "internal/accesslog", "internal/route", "internal/target"},
 	"internal/edge": {

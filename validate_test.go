@@ -331,7 +331,9 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"group's name", func(w *world) { w.group.Name = "a b" }, problem{invalid, tg, "Name", "letters"}},
 		{"two groups of one name", func(w *world) { w.spare.Name = "chat" }, problem{albion.CodeDuplicateTargetGroup, tg, "Name", "already"}},
 		{"group's protocol version", func(w *world) { w.group.ProtocolVersion = "h2" }, problem{albion.CodeValidation, tg, "ProtocolVersion", `"h2"`}},
-		{"gRPC without TLS", func(w *world) { w.http.Default, w.group.ProtocolVersion, w.group.HealthCheck = forwardTo(w.group), albion.GRPC, albion.GRPC.DefaultHealthCheck() }, problem{albion.CodeIncompatibleProtocols, ls, "Default.Forward.Groups[0].Group", "HTTPS listener"}},
+		{"gRPC without TLS", func(w *world) {
+			w.http.Default, w.group.ProtocolVersion, w.group.HealthCheck = forwardTo(w.group), albion.GRPC, albion.GRPC.DefaultHealthCheck()
+		}, problem{albion.CodeIncompatibleProtocols, ls, "Default.Forward.Groups[0].Group", "HTTPS listener"}},
 		{"gRPC matcher", func(w *world) { w.group.ProtocolVersion, w.group.HealthCheck.Matcher = albion.GRPC, "200" }, problem{albion.CodeValidation, tg, "HealthCheck.Matcher", "0 to 99"}},
 		{"group's protocol", func(w *world) { w.group.Protocol = "h2" }, problem{albion.CodeUnsupportedProtocol, tg, "Protocol", `"h2"`}},
 		{"group's port", func(w *world) { w.group.Port = 0 }, problem{invalid, tg, "Port", "65535"}},

@@ -22,7 +22,7 @@ func document(t *testing.T, name string) string {
 }
 
 func TestTheExamplesOfTheDocumentsAreValid(t *testing.T) {
-	for name, least := range map[string]int{"docs/configuration.md": 5, "docs/getting-started.md": 1, "docs/dns.md": 1, "docs/certificates.md": 1, "README.md": 1} {
+	for name, least := range map[string]int{"docs/configuration.md": 5, "docs/getting-started.md": 1, "docs/dns.md": 1, "docs/grpc.md": 1, "docs/certificates.md": 1, "README.md": 1} {
 		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(document(t, name), -1)
 		if len(blocks) < least {
 			t.Errorf("%s has %d examples", name, len(blocks))

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/wire/h2"
 )
 
 // Config is what a Checker needs; its zero value works, and tells nobody.
@@ -36,8 +37,9 @@ type Config struct {
 
 // Checker probes every target of the groups that it was last given.
 type Checker struct {
-	cfg  Config
-	slot chan struct{} // one for each probe under way
+	cfg   Config
+	slot  chan struct{} // one for each probe under way
+	http2 *h2.Shared
 
 	running sync.WaitGroup // the goroutines of probes; waited for by Run
 
@@ -64,7 +66,13 @@ type check struct {
 	stop    context.CancelFunc // nil before it is started
 
 	mu       sync.Mutex // guards settings
-	settings albion.HealthCheck
+	settings settings
+}
+
+// settings is how a target is probed.
+type settings struct {
+	albion.HealthCheck
+	version albion.ProtocolVersion
 }
 
 // New returns a Checker that probes nothing yet.
@@ -81,7 +89,7 @@ func New(cfg Config) *Checker {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Checker{cfg: cfg, slot: make(chan struct{}, maxProbes), checks: map[identity]*check{}}
+	return &Checker{cfg: cfg, slot: make(chan struct{}, maxProbes), http2: h2.NewShared(), checks: map[identity]*check{}}
 }
 
 // Run probes until ctx is done. Then it waits for every probe under way to end,
@@ -107,13 +115,13 @@ func (c *Checker) Run(ctx context.Context) error {
 // target that was probed before keeps its state, also when the settings of its
 // health check have changed: those take effect at once.
 func (c *Checker) Sync(groups []*albion.TargetGroup) {
-	wanted := map[identity]albion.HealthCheck{}
+	wanted := map[identity]settings{}
 	for _, tg := range groups {
 		for _, t := range tg.Targets {
 			if t.Port == 0 {
 				t.Port = tg.Port
 			}
-			wanted[identity{tg.ARN, t}] = tg.HealthCheck
+			wanted[identity{tg.ARN, t}] = settings{tg.HealthCheck, tg.Version()}
 		}
 	}
 	c.mu.Lock()
@@ -150,7 +158,7 @@ func (c *Checker) start(k *check) {
 }
 
 // change gives a check other settings, if they are others.
-func (k *check) change(hc albion.HealthCheck) {
+func (k *check) change(hc settings) {
 	k.mu.Lock()
 	same := k.settings == hc
 	k.settings = hc
@@ -164,7 +172,7 @@ func (k *check) change(hc albion.HealthCheck) {
 	}
 }
 
-func (k *check) current() albion.HealthCheck {
+func (k *check) current() settings {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.settings
@@ -177,7 +185,7 @@ func (c *Checker) watch(ctx context.Context, k *check) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	hc := k.current()
-	state := Start(hc, c.cfg.Now())
+	state := Start(hc.HealthCheck, c.cfg.Now())
 	c.report(ctx, k, State{}, state)
 	for {
 		select {
@@ -190,7 +198,7 @@ func (c *Checker) watch(ctx context.Context, k *check) {
 		if hc.Disabled {
 			timer.Stop()
 			if state.Health.State != albion.Unavailable {
-				state = c.report(ctx, k, state, Start(hc, c.cfg.Now()))
+				state = c.report(ctx, k, state, Start(hc.HealthCheck, c.cfg.Now()))
 			}
 			continue
 		}
@@ -200,7 +208,7 @@ func (c *Checker) watch(ctx context.Context, k *check) {
 		began := c.cfg.Now()
 		result := c.probe(ctx, k.id.target, hc)
 		<-c.slot
-		state = c.report(ctx, k, state, state.Next(hc, result))
+		state = c.report(ctx, k, state, state.Next(hc.HealthCheck, result))
 		timer.Reset(jitter(hc.Interval, chance) - c.cfg.Now().Sub(began))
 	}
 }

@@ -24,39 +24,50 @@ const (
 
 // probe asks t once. It returns when there is an answer, no hope of one, hc's
 // timeout is over or ctx is done, and leaves nothing behind.
-func (c *Checker) probe(ctx context.Context, t albion.Target, hc albion.HealthCheck) Result {
+func (c *Checker) probe(ctx context.Context, t albion.Target, hc settings) Result {
 	ctx, cancel := context.WithTimeout(ctx, hc.Timeout)
 	defer cancel()
-	status, err := c.ask(ctx, t, hc)
+	result, err := c.ask(ctx, t, hc)
 	if err == nil {
-		return Result{At: c.cfg.Now(), Status: status}
+		result.At = c.cfg.Now()
+		return result
 	}
 	var slow net.Error
 	timeout := errors.As(err, &slow) && slow.Timeout() || errors.Is(ctx.Err(), context.DeadlineExceeded)
 	return Result{At: c.cfg.Now(), Timeout: timeout}
 }
 
-// ask sends the request on a connection of its own and returns the status of a
-// complete answer.
-func (c *Checker) ask(ctx context.Context, t albion.Target, hc albion.HealthCheck) (status int, err error) {
+// ask sends the request on a connection of its own and returns what a complete
+// answer says.
+func (c *Checker) ask(ctx context.Context, t albion.Target, hc settings) (Result, error) {
 	if hc.Port != 0 {
 		t.Port = hc.Port
 	}
-	conn, err := c.cfg.Dial(ctx, "tcp", t.String())
+	raw, err := c.cfg.Dial(ctx, "tcp", t.String())
 	if err != nil {
-		return 0, err
+		return Result{}, err
 	}
-	defer conn.Close()
+	conn := raw
+	defer raw.Close()
+	http1 := hc.version == albion.HTTP1
 	// Unblocks what follows when ctx is done, whichever way.
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
 	if hc.Protocol == albion.HTTPS {
-		secured := tls.Client(conn, clientTLS(t.Host))
-		if err := secured.HandshakeContext(ctx); err != nil {
-			return 0, err
+		config := clientTLS(t.Host)
+		if !http1 {
+			config = clientHTTP2(t.Host)
 		}
-		return exchange(secured, t.String(), hc.Path)
+		secured := tls.Client(conn, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return Result{}, err
+		}
+		conn = secured
 	}
-	return exchange(conn, t.String(), hc.Path)
+	if !http1 {
+		return c.exchangeHTTP2(ctx, conn, t.String(), hc)
+	}
+	status, err := exchange(conn, t.String(), hc.Path)
+	return Result{Status: status}, err
 }
 
 // clientTLS takes whatever certificate the target shows, as ALB does, and speaks

@@ -11,7 +11,10 @@ import (
 type Result struct {
 	At      time.Time // when it was known
 	Status  int       // of the answer; 0 when there was no complete one
+	GRPC    bool      // Status is grpc-status, where 0 says OK
 	Timeout bool      // there was none in time
+	// NotServing: gRPC's health service answered, and what it said is not SERVING.
+	NotServing bool
 }
 
 // State is what the probes of one target have come to.
@@ -46,7 +49,7 @@ func (s State) Next(hc albion.HealthCheck, r Result) State {
 	if hc.Disabled {
 		return s
 	}
-	if matches(hc.Matcher, r.Status) && !r.Timeout {
+	if matches(hc.Matcher, r) && !r.Timeout && !r.NotServing {
 		return s.pass(hc, r.At)
 	}
 	return s.fail(hc, r)
@@ -81,18 +84,24 @@ func reason(r Result) (albion.HealthReason, string) {
 	switch {
 	case r.Timeout:
 		return albion.ReasonTimeout, "Request timed out"
-	case r.Status != 0:
+	case r.NotServing:
+		return albion.ReasonFailed, "The target's health service does not say SERVING"
+	case r.Status != 0 || r.GRPC:
 		return albion.ReasonMismatch, fmt.Sprintf("Health checks failed with these codes: [%d]", r.Status)
 	}
 	return albion.ReasonFailed, "Health checks failed"
 }
 
 // matches says whether a status is one of a Matcher's. An empty Matcher is ALB's
-// default, 200; what albion.ParseMatcher does not read matches nothing.
-func matches(matcher string, status int) bool {
+// default, 200; what cannot be read matches nothing.
+func matches(matcher string, r Result) bool {
 	if matcher == "" {
-		return status == 200
+		return r.Status == 200
 	}
-	m, err := albion.ParseMatcher(matcher)
-	return err == nil && m.Match(status)
+	parse := albion.ParseMatcher
+	if r.GRPC {
+		parse = albion.ParseGRPCMatcher
+	}
+	m, err := parse(matcher)
+	return err == nil && m.Match(r.Status)
 }

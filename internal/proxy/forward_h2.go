@@ -97,11 +97,18 @@ func (x *exchange) forwardStream() {
 	f.pump.stopped.Store(true) // its goroutine has nothing to do
 	defer w.close()
 	x.trace = appendTrace(x.trace, x.c.req.Get(wire.XAmznTraceID), x.started)
-	if err := w.ask(); err != nil {
+	err := w.ask()
+	var reset *h2.ResetError
+	switch {
+	case err == nil:
+		w.relay()
+	case errors.As(err, &reset) && isGRPC(&x.c.req):
+		// A client of gRPC reads the code of a reset: of CANCEL it knows whether that
+		// was its own deadline. A 502 would say UNAVAILABLE, whatever the target meant.
+		w.breakOff(err)
+	default:
 		x.failed(err)
-		return
 	}
-	w.relay()
 }
 
 // ask sends the request, again when the target has not looked at it, and reads

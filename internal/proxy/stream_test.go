@@ -31,7 +31,7 @@ type secure struct {
 	config *tls.Config // of clients
 }
 
-func newSecure(t *testing.T, targets ...string) *secure {
+func newSecure(t testing.TB, targets ...string) *secure {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -121,7 +121,7 @@ func (t *Target) Fresh(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, t.explain("connect", err)
 	}
-	if tcp, ok := raw.(*net.TCPConn); ok {
+	if tcp, ok := raw.(*net.TCPConn); ok && t.group.Version() == albion.HTTP1 { // others are never idle tunnels
 		raw = park.NewSocket(tcp)
 	}
 	c := &Conn{Conn: raw, raw: raw, target: t, secure: t.secure()}

@@ -475,10 +475,13 @@ func disguised(name []byte) bool {
 	return s == "contentlength" || s == "transferencoding"
 }
 
-// trailers appends the fields of a trailer section that may be passed on.
+// trailers appends the fields of a trailer section that may be passed on. Those of
+// an answer go to a client of HTTP/2, which does not take them for fields of the
+// head; to gRPC any of them may be a program's own.
 func (h *section) trailers(to []wire.Field) []wire.Field {
 	for _, s := range h.spans {
-		if f := h.view(s); f.InTrailer() {
+		f := h.view(s)
+		if f.InTrailer() || h.answer && f.ID != wire.ContentLength && f.ID != wire.Host && !f.ID.Hop() {
 			to = append(to, f)
 		}
 	}

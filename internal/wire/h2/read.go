@@ -240,7 +240,7 @@ func (c *Conn) place(id uint32) error {
 		b.trails, b.section = true, &section{}
 	}
 	b.section.reset(&c.cfg.Limits, b.trails)
-	b.section.answer = b.answers
+	b.section.answer = c.asking != nil
 	return nil
 }
 

@@ -238,8 +238,9 @@ func (s *Stream) Write(p []byte) (int, error) {
 // WriteLast is Write, and with last the end of the message. What it has not
 // written may be written again after a deadline.
 func (s *Stream) WriteLast(p []byte, last bool) (int, error) {
+	s.conn.mu.Lock()
 	n, err := s.put(p, last)
-	s.conn.flush()
+	s.conn.unlockAndFlush()
 	return n, err
 }
 
