@@ -173,6 +173,7 @@ func (s *server) run(ctx context.Context, during func(context.Context) error) er
 	start(&parts, serving, "edge", s.edge.Run)
 	start(&parts, serving, "name server", s.names.Run)
 	start(&parts, work, "state", s.follow)
+	start(&parts, work, "memory", tidy)
 	start(&parts, work, "renewals", s.renew)
 	start(&parts, work, "certificates", s.issue)
 	start(&parts, work, "witness", s.witness)
