@@ -44,24 +44,23 @@ func (d *descriptor) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for {
-		n, err := syscall.Read(d.fd, p)
-		switch {
-		case n > 0:
-			// Had more come in the meantime, the set would tell (epoll(7), Q9).
-			d.drained = n < len(p) && !d.ending
-			return n, nil
-		case err == nil:
-			return 0, io.EOF
-		case err == syscall.EINTR:
-		case err == syscall.EAGAIN:
-			d.drained = true
-			return 0, errAgain
-		default:
-			return 0, os.NewSyscallError("read", err)
-		}
+	n, err := readNow(d.fd, p)
+	switch {
+	case n > 0:
+		// Had more come in the meantime, the set would tell (epoll(7), Q9).
+		d.drained = n < len(p) && !d.ending
+		return n, nil
+	case err == 0:
+		return 0, io.EOF
+	case err == syscall.EAGAIN:
+		d.drained = true
+		return 0, errAgain
 	}
+	return 0, os.NewSyscallError("read", err)
 }
+
+// Ask is not for tunnels, where nobody waits for an answer.
+func (d *descriptor) Ask([]byte, []byte) (int, error) { return 0, ErrStale }
 
 // Write takes all of p.
 func (d *descriptor) Write(p []byte) (int, error) {
@@ -98,11 +97,10 @@ func (d *descriptor) flush() error {
 // tell when it takes more.
 func (d *descriptor) send(p []byte) (total int, err error) {
 	for total < len(p) {
-		n, err := syscall.Write(d.fd, p[total:])
+		n, err := writeNow(d.fd, p[total:])
 		switch {
-		case n > 0:
+		case err == 0:
 			total += n
-		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
 			return total, nil
 		default:
@@ -193,6 +191,6 @@ func (s *Socket) take(d *descriptor) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tcp := s.tcp
-	s.tcp, s.taken = nil, d
+	s.tcp, s.stream, s.taken = nil, d, d
 	return tcp.Close() == nil
 }

@@ -1,6 +1,8 @@
 package park
 
 import (
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -11,10 +13,23 @@ import (
 // other until a tunnel takes it: from then on nobody may read or write, and Close
 // ends the tunnel.
 type Socket struct {
-	mu    sync.Mutex   // guards tcp and taken where they are replaced, against Close
-	tcp   *net.TCPConn // nil once it is taken
-	taken endpoint     // what a tunnel made of it
+	mu     sync.Mutex   // guards what follows where it is replaced, against Close
+	tcp    *net.TCPConn // nil once it is taken
+	stream stream       // what reads and writes: tcp, a shorter way to it, or taken
+	taken  endpoint     // what a tunnel made of it
 }
+
+// stream is a way to read and write.
+type stream interface {
+	io.ReadWriter
+	// Ask sends a question on a connection that has been silent, and reads the
+	// first bytes of the answer.
+	Ask(question, room []byte) (int, error)
+}
+
+// ErrStale is what Ask returns when a connection that should have been silent
+// was not, or has been closed. Nothing was sent.
+var ErrStale = errors.New("park: the other side has spoken or gone before it was asked")
 
 // endpoint is the descriptor of a socket that is in a tunnel.
 type endpoint interface {
@@ -24,7 +39,9 @@ type endpoint interface {
 }
 
 // NewSocket makes a Socket of a connection, which belongs to it from then on.
-func NewSocket(conn *net.TCPConn) *Socket { return &Socket{tcp: conn} }
+func NewSocket(conn *net.TCPConn) *Socket {
+	return &Socket{tcp: conn, stream: streamOf(conn)}
+}
 
 // Parkable returns s, also to those who hold it inside of something else.
 func (s *Socket) Parkable() *Socket { return s }
@@ -41,21 +58,17 @@ func (s *Socket) conn() endpoint {
 
 // Read reads from the connection. One that is in a tunnel answers at once, with
 // a temporary error when nothing has come.
-func (s *Socket) Read(p []byte) (int, error) {
-	if s.taken != nil {
-		return s.taken.Read(p)
-	}
-	return s.tcp.Read(p)
-}
+func (s *Socket) Read(p []byte) (int, error) { return s.stream.Read(p) }
 
 // Write writes to the connection. One that is in a tunnel takes everything, and
 // keeps what the system does not.
-func (s *Socket) Write(p []byte) (int, error) {
-	if s.taken != nil {
-		return s.taken.Write(p)
-	}
-	return s.tcp.Write(p)
-}
+func (s *Socket) Write(p []byte) (int, error) { return s.stream.Write(p) }
+
+// Ask sends a question on a connection that should be silent, and reads the
+// first bytes of the answer into room, which must not be empty. It costs fewer
+// system calls than to look, to write and to read. With ErrStale nothing was
+// sent; with any other error it may have been.
+func (s *Socket) Ask(question, room []byte) (int, error) { return s.stream.Ask(question, room) }
 
 // Close closes the connection, or ends the tunnel that it is in.
 func (s *Socket) Close() error { return s.conn().Close() }
