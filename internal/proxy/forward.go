@@ -10,11 +10,13 @@ import (
 	"github.com/albion-lb/albion/internal/target"
 	"github.com/albion-lb/albion/internal/wire"
 	"github.com/albion-lb/albion/internal/wire/h1"
+	"github.com/albion-lb/albion/internal/wire/park"
 )
 
 // forward is the part of an exchange that concerns a target.
 type forward struct {
 	lease    target.Lease
+	short    bool // the request goes out in one piece, on a connection that has been used
 	up       *target.Conn
 	upTimer  deadlines
 	in       *buffer // what the target sent
@@ -95,20 +97,49 @@ func (x *exchange) ask() error {
 	f := &x.f
 	t := f.lease.Target()
 	ctx := x.c.listener.ctx
-	up, reused, err := t.Take(ctx)
-	if err != nil {
-		return err
-	}
-	err = x.askOn(up)
-	if err == nil || !reused || !x.repeatable(err) {
-		return err
-	}
-	up.Close()
-	if up, err = t.Fresh(ctx); err != nil {
+	short := x.isShort()
+	for {
+		up, reused, err := x.take(short)
+		if err != nil {
+			return err
+		}
+		// On a new connection the target may speak first: to say that it is too busy.
+		f.short = short && reused
+		err = x.askOn(up)
+		if err == nil || !reused {
+			return err
+		}
+		again := errors.Is(err, park.ErrStale) // nothing was sent
+		if !again && !x.repeatable(err) {
+			return err
+		}
+		up.Close()
 		f.up = nil
-		return err
+		if again {
+			continue
+		}
+		if up, err = t.Fresh(ctx); err != nil {
+			return err
+		}
+		f.short = false
+		return x.askOn(up)
 	}
-	return x.askOn(up)
+}
+
+// take gets a connection; for a short request it need not be known to be alive.
+func (x *exchange) take(short bool) (c *target.Conn, reused bool, err error) {
+	t, ctx := x.f.lease.Target(), x.c.listener.ctx
+	if short {
+		return t.TakeToAsk(ctx)
+	}
+	return t.Take(ctx)
+}
+
+// isShort says that the whole request is at hand, and fits a buffer.
+func (x *exchange) isShort() bool {
+	r, in := &x.c.req, x.c.in
+	return (r.Framing == wire.NoBody || r.Framing == wire.Sized && r.Length <= int64(len(in.bytes()))) &&
+		in.r <= largeBuffer/4 && r.Length <= largeBuffer/4
 }
 
 // repeatable says that a failed request may be sent again: nothing of an answer
@@ -154,6 +185,10 @@ func (x *exchange) askOn(up *target.Conn) error {
 	}
 	f.asked = time.Now()
 	f.upTimer.writeAfter(x.view.Attributes.IdleTimeout)
+	if f.short && len(body) == 0 && up.Asks() {
+		f.pump.pending = int(r.Length) // stays in c.in until it need not be sent again
+		return x.askShort(out)
+	}
 	if _, err := up.Write(out); err != nil {
 		return err
 	}
@@ -168,6 +203,18 @@ func (x *exchange) askOn(up *target.Conn) error {
 		f.pump.start(x, true)
 	}
 	return x.readHead()
+}
+
+// askShort sends the whole request, and reads the head of the answer.
+func (x *exchange) askShort(request []byte) error {
+	f := &x.f
+	f.upTimer.readSoon(f.asked, patience)
+	n, err := f.up.Ask(request, f.in.free())
+	f.in.w += n
+	if n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return x.readHead() // after the deadline it is patient
 }
 
 // readHead reads heads until one is not interim. Interim ones go on to the

@@ -58,6 +58,14 @@ func (c *Conn) Socket() *park.Socket {
 	return s
 }
 
+// Asks says whether Ask can be used.
+func (c *Conn) Asks() bool { return park.CanAsk && !c.secure && c.Socket() != nil }
+
+// Ask sends a request whole, and reads the first bytes of the answer into room.
+// park.ErrStale says that the connection was not silent, or not there any more,
+// and that nothing was sent.
+func (c *Conn) Ask(request, room []byte) (int, error) { return c.Socket().Ask(request, room) }
+
 // Expired says whether the end of the target's deregistration delay closed this
 // connection (502).
 func (c *Conn) Expired() bool { return c.expired.Load() }

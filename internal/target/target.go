@@ -100,13 +100,23 @@ func (t *Target) ID() albion.Target { return t.id }
 // new one. One that has been idle may still turn out to be dead; then, and only
 // when reused, one try with Fresh is in order.
 func (t *Target) Take(ctx context.Context) (c *Conn, reused bool, err error) {
+	return t.take(ctx, (*Conn).alive)
+}
+
+// TakeToAsk is Take for somebody who begins with Conn.Ask, which finds out by
+// itself, and for less, whether the connection is alive.
+func (t *Target) TakeToAsk(ctx context.Context) (c *Conn, reused bool, err error) {
+	return t.take(ctx, func(c *Conn) bool { return c.Asks() || c.alive() })
+}
+
+func (t *Target) take(ctx context.Context, alive func(*Conn) bool) (c *Conn, reused bool, err error) {
 	secure := t.secure()
 	for {
 		c := t.pool.pop()
 		if c == nil {
 			break
 		}
-		if c.secure == secure && c.idleSince.Add(maxIdleTime).After(t.now()) && c.alive() {
+		if c.secure == secure && c.idleSince.Add(maxIdleTime).After(t.now()) && alive(c) {
 			return c, true, nil
 		}
 		c.abandon()

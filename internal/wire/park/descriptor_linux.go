@@ -98,10 +98,10 @@ func (d *descriptor) flush() error {
 func (d *descriptor) send(p []byte) (total int, err error) {
 	for total < len(p) {
 		n, err := writeNow(d.fd, p[total:])
-		switch {
-		case err == 0:
+		switch err {
+		case 0:
 			total += n
-		case err == syscall.EAGAIN:
+		case syscall.EAGAIN:
 			return total, nil
 		default:
 			return total, os.NewSyscallError("write", err)
