@@ -88,12 +88,15 @@ func (g *globals) examine(ctx context.Context, what string, o doctorOptions) err
 	if o.timeout <= 0 {
 		return errors.New("--timeout: looking takes some time, such as 1m")
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	looking, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	ticker := g.ticker()
 	config.Say = ticker.say
-	report := doctor.Examine(ctx, subject, config)
+	report := doctor.Examine(looking, subject, config)
 	ticker.end()
+	if ctx.Err() != nil {
+		return errors.New("ended before everything was looked at")
+	}
 	if g.json {
 		err = g.print(report)
 	} else {

@@ -102,6 +102,7 @@ func (g *globals) narrate(ctx context.Context, s *server, domains []string) {
 				if i.Last.Words != "" {
 					fmt.Fprintln(g.out, " ", detail(i.Last))
 				}
+				g.diagnose(ctx, s, domains[0])
 				fmt.Fprintf(g.out, "  it is tried again at %s; until then the local CA's certificate is shown\n", i.Next.Local().Format(time.TimeOnly))
 			}
 		}

@@ -125,7 +125,7 @@ func redirected(to *string) http.Handler {
 }
 
 // chat is a SockJS endpoint at /chat and a page at /.
-func chat(t *testing.T, page string) (http.Handler, *sockjs.Server) {
+func chat(t *testing.T, page string) http.Handler {
 	t.Helper()
 	server := sockjs.New("/chat", sockjs.Options{}, func(s *sockjs.Session) {
 		for {
@@ -145,11 +145,11 @@ func chat(t *testing.T, page string) (http.Handler, *sockjs.Server) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, page)
 	})
-	return mux, server
+	return mux
 }
 
 func TestAGoodSite(t *testing.T) {
-	handler, _ := chat(t, `<script>new SockJS("/chat"); new WebSocket("wss://" + location.host + "/chat/websocket")</script>`)
+	handler := chat(t, `<script>new SockJS("/chat"); new WebSocket("wss://" + location.host + "/chat/websocket")</script>`)
 	var to string
 	s := newSite(t, "/", secured(handler), redirected(&to))
 	to = "https://chat.example.com:" + port(t, s.secure.URL)
@@ -164,7 +164,7 @@ func TestAGoodSite(t *testing.T) {
 }
 
 func TestTheStorysPage(t *testing.T) {
-	page, _ := chat(t, "<script>\nvar sock = new SockJS('http://talk.example.net/chat');\n</script><img src='http://talk.example.net/logo.png'>")
+	page := chat(t, "<script>\nvar sock = new SockJS('http://talk.example.net/chat');\n</script><img src='http://talk.example.net/logo.png'>")
 	s := newSite(t, "/", secured(page), http.NotFoundHandler())
 	r, bad, _ := s.examine(t)
 	want(t, r, bad, "mixed-socket", "mixed-passive", "http-refused")
@@ -179,10 +179,10 @@ func TestTheStorysPage(t *testing.T) {
 
 // A chat on another host has a certificate of its own, and lets the page in or not.
 func TestAChatElsewhere(t *testing.T) {
-	handler, _ := chat(t, "")
+	handler := chat(t, "")
 	talk := newSite(t, "/", handler, http.NotFoundHandler())
 	page := func(host string) http.Handler {
-		h, _ := chat(t, fmt.Sprintf("<script>new SockJS('https://%s:%s/chat')</script>", host, port(t, talk.secure.URL)))
+		h := chat(t, fmt.Sprintf("<script>new SockJS('https://%s:%s/chat')</script>", host, port(t, talk.secure.URL)))
 		return secured(h)
 	}
 	s := newSite(t, "/", page("127.0.0.1"), http.NotFoundHandler())
@@ -198,7 +198,7 @@ func TestAChatElsewhere(t *testing.T) {
 
 // A page that is on plain HTTP still is judged as on HTTPS, where it has to go.
 func TestAPageThatIsNotOnHTTPSYet(t *testing.T) {
-	page, _ := chat(t, `<script src="app.js"></script><script>new SockJS("http://talk.example.net/chat")</script>`)
+	page := chat(t, `<script src="app.js"></script><script>new SockJS("http://talk.example.net/chat")</script>`)
 	s := newSite(t, "/", http.NotFoundHandler(), page)
 	s.secure.Close()
 	r, bad, _ := s.examine(t)
@@ -207,7 +207,7 @@ func TestAPageThatIsNotOnHTTPSYet(t *testing.T) {
 
 // What lies between a SockJS server and its clients, and what is said of it.
 func TestWhatIsBetween(t *testing.T) {
-	other, _ := chat(t, "")
+	other := chat(t, "")
 	for name, c := range map[string]struct {
 		between func(http.Handler) http.Handler
 		want    []string
@@ -242,7 +242,7 @@ func TestWhatIsBetween(t *testing.T) {
 		}, []string{"sticky-by-cookie"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			handler, _ := chat(t, "")
+			handler := chat(t, "")
 			s := newSite(t, "/chat", secured(c.between(handler)), http.NotFoundHandler())
 			s.cfg.Patience = 2 * time.Second
 			r, bad, _ := s.examine(t)
@@ -415,6 +415,22 @@ func TestNames(t *testing.T) {
 				t.Errorf("methods are %+v", r.Methods)
 			}
 		})
+	}
+}
+
+// An IPv6 address that nobody listens at fails who prefers it, as CAs do.
+func TestIPv6ThatNobodyListensAt(t *testing.T) {
+	net := resolvetest.New(t, resolvetest.Zone{Name: "example.com", Text: "chat A 127.0.0.1\nchat AAAA ::1\n"})
+	s := newSite(t, "/", secured(http.NotFoundHandler()), http.NotFoundHandler())
+	names, err := resolve.New(resolve.Config{Servers: []string{net.Recursive}, Port: net.Port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.Names, s.cfg.From = names, netip.Addr{}
+	r, bad, _ := s.examine(t)
+	want(t, r, bad, "partly-open", "partly-open", "not-found", "http-refused")
+	if f := r.Findings[0]; !strings.Contains(f.Next, "delete the AAAA record of chat.example.com") {
+		t.Errorf("%+v", f)
 	}
 }
 
