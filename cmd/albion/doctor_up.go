@@ -26,7 +26,7 @@ func (g *globals) diagnose(ctx context.Context, s *server, domain string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, diagnosis)
 	defer cancel()
-	report := doctor.Examine(ctx, subject, doctor.Config{Names: s.resolve, Known: *known})
+	report := doctor.Examine(ctx, subject, doctor.Config{Names: s.resolver, Known: *known})
 	for _, f := range report.Findings {
 		if f.Grade.AtLeast(doctor.Warning) && slices.Contains([]doctor.Topic{doctor.Names, doctor.Ports, doctor.Clock, doctor.Authorities}, f.Topic) {
 			fmt.Fprintf(g.out, "  the doctor finds: %s\n  next: %s\n  `%s doctor %s` shows more\n", f.Says, f.Next, g.name, subject.Name)
