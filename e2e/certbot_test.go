@@ -220,7 +220,11 @@ func TestCertbotIsLeft(t *testing.T) {
 	if out, err := l.command("cert", "list"); err != nil || strings.Contains(out, "chat.example.com") {
 		t.Errorf("a dry run has changed something: %v\n%s", err, out)
 	}
-	all := l.adopt()
+	deployed := filepath.Join(l.web, "deployed")
+	if err := os.Remove(deployed); err != nil {
+		t.Fatalf("certbot has not run its hook: %v", err)
+	}
+	all := l.adopt("--hooks")
 	chat, rsa, wild := all["chat.example.com"], all["rsa.example.com"], all["wild.example.com"]
 	if chat.Action != "adopt" || chat.MethodNow != "webroot" || chat.MethodHere != "http" || len(chat.Hooks) != 1 || !chat.Exempt || chat.Replaced {
 		t.Errorf("%+v", chat)
@@ -240,6 +244,10 @@ func TestCertbotIsLeft(t *testing.T) {
 	for _, name := range names {
 		l.renewed(name, old[name], all[name].ARN)
 	}
+	await(t, "the deploy hook has not run", func() bool {
+		_, err := os.Stat(deployed)
+		return err == nil
+	})
 	if l.ca.Asked(acmetest.NewAccount) != accounts {
 		t.Error("another account was registered")
 	}
@@ -257,16 +265,11 @@ func TestCertbotIsLeft(t *testing.T) {
 // that certbot had.
 func (l *leaving) renewed(name string, old *x509.Certificate, arn string) {
 	l.t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	now := l.show(name)
-	for over := time.Now().Add(patience); now.Serial == colons(old.SerialNumber); now = l.show(name) {
-		if time.Now().After(over) {
-			out, _ := l.command("cert", "list")
-			l.t.Fatalf("%s is not renewed\n%s", name, out)
-		}
-		<-tick.C
-	}
+	var now shown
+	await(l.t, name+" is not renewed", func() bool {
+		now = l.show(name)
+		return now.Serial != colons(old.SerialNumber)
+	})
 	if now.ARN != arn || len(now.Domains) != len(old.DNSNames) {
 		l.t.Errorf("%s: %+v", name, now)
 	}
@@ -279,6 +282,19 @@ func (l *leaving) renewed(name string, old *x509.Certificate, arn string) {
 	defer first.RUnlock()
 	if first.AccountID != second.AccountID || !first.IsReplaced || replaces == "" {
 		l.t.Errorf("%s: account %s, then %s; replaced %v by %q", name, first.AccountID, second.AccountID, first.IsReplaced, replaces)
+	}
+}
+
+// await looks until something has come true.
+func await(t *testing.T, otherwise string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for over := time.Now().Add(2 * patience); !done(); {
+		if time.Now().After(over) {
+			t.Fatal(otherwise)
+		}
+		<-tick.C
 	}
 }
 

@@ -88,14 +88,12 @@ type adoptReport struct {
 	Dir      string
 	DryRun   bool
 	Lineages []adoption
+	Hooks    []string           `json:",omitempty"` // names of those that run the deploy hooks from now on
 	Running  []certbot.Schedule // what still runs certbot here
 }
 
 // adopt reads certbot's folder and takes it over.
 func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
-	if o.hooks {
-		return errors.New("hooks are not built yet: leave --hooks out; the table shows the commands that certbot ran after a renewal")
-	}
 	roots, err := readRoot(o.caRoot)
 	if err != nil {
 		return err
@@ -126,6 +124,9 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 				return err
 			}
 		}
+	}
+	if o.hooks {
+		request.Hooks = adoptHooks(tree, chosen)
 	}
 	err = on(g.connectUnless(o.dryRun), func(c *admin.Client) error {
 		if !o.dryRun {
@@ -222,8 +223,30 @@ func addLineage(r *admin.AdoptRequest, l *certbot.Lineage, way string) error {
 	return nil
 }
 
+// adoptHooks makes hooks of the commands that certbot ran after a renewal: those of
+// a lineage for its certificate, those of cli.ini and renewal-hooks/deploy for all.
+func adoptHooks(tree *certbot.Tree, lineages []certbot.Lineage) []admin.AdoptHook {
+	var all []admin.AdoptHook
+	var names []string
+	for _, l := range lineages {
+		names = append(names, l.Name)
+		for _, line := range l.Hooks.Deploy {
+			all = append(all, admin.AdoptHook{Name: "certbot-" + l.Name, Certificates: []string{l.Name}, Shell: line})
+		}
+	}
+	for i, line := range tree.Hooks.Deploy {
+		h := admin.AdoptHook{Name: fmt.Sprintf("certbot-deploy-%d", i+1), Certificates: names, Shell: line}
+		if filepath.IsAbs(line) && strings.HasPrefix(line, filepath.Join(tree.Dir, "renewal-hooks")) {
+			h.Exec, h.Shell = []string{line}, "" // a script of the folder, and no line
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
 // merge adds what the server said.
 func (r *adoptReport) merge(result *admin.AdoptResult) {
+	r.Hooks = result.Hooks
 	for _, adopted := range result.Certificates {
 		i := slices.IndexFunc(r.Lineages, func(a adoption) bool { return a.Name == adopted.Name })
 		if i < 0 {
@@ -286,6 +309,12 @@ func (g *globals) showAdoption(r *adoptReport) error {
 	for _, a := range r.Lineages {
 		g.showAdopted(&a)
 	}
+	switch hooks := slices.ContainsFunc(r.Lineages, func(a adoption) bool { return len(a.Hooks) > 0 }); {
+	case len(r.Hooks) > 0:
+		fmt.Fprintf(g.out, "After a renewal these run from now on: %s (albion cert hook list). Commands before and after each attempt do not.\n", strings.Join(r.Hooks, ", "))
+	case hooks:
+		fmt.Fprintln(g.out, "Albion runs none of certbot's commands: --hooks takes those that ran after a renewal.")
+	}
 	g.showSchedules(r)
 	if r.DryRun {
 		fmt.Fprintln(g.out, "This was a dry run: nothing has changed.")
@@ -306,6 +335,9 @@ func (g *globals) showAdopted(a *adoption) {
 	}
 	for _, hook := range a.Hooks {
 		fmt.Fprintf(g.out, "  %s: certbot ran around a renewal: %s\n", a.Name, hook)
+		if strings.Contains(hook, "/letsencrypt/live") {
+			fmt.Fprintf(g.out, "  %s: that hook names certbot's folder, where nothing new arrives: let it use $RENEWED_LINEAGE, or see `albion cert export --live`\n", a.Name)
+		}
 	}
 	if a.Action == admin.ActionAdopt && !a.Exempt {
 		fmt.Fprintf(g.out, "  %s: Albion's own account at this CA goes on, so the first renewal counts against the CA's limits\n", a.Name)

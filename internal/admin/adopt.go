@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/albion-lb/albion"
@@ -16,6 +17,7 @@ import (
 type AdoptRequest struct {
 	Certificates []AdoptCertificate
 	Accounts     []AdoptAccount
+	Hooks        []AdoptHook
 	Roots        string // PEM; who vouches for the servers of CAs that have no name here
 	DryRun       bool   // say what would become of it, and change nothing
 }
@@ -36,9 +38,18 @@ type AdoptAccount struct {
 	Key                       []byte // PKCS #8, DER
 }
 
+// AdoptHook is a command that ran after renewals.
+type AdoptHook struct {
+	Name         string
+	Certificates []string
+	Exec         []string // a program and its arguments, or
+	Shell        string   // a line for the shell
+}
+
 // AdoptResult is what became of each certificate, in their order.
 type AdoptResult struct {
 	Certificates []Adopted
+	Hooks        []string `json:",omitempty"` // names of those that tell programs of renewals from now on
 	DryRun       bool
 }
 
@@ -85,6 +96,7 @@ func (s *Service) Adopt(ctx context.Context, in AdoptRequest) (*AdoptResult, err
 			}
 			out.Certificates = append(out.Certificates, adopted)
 		}
+		out.Hooks = adoptHooks(d, in.Hooks, out.Certificates, s.cfg.Now())
 		if !in.DryRun {
 			return nil
 		}
@@ -97,6 +109,30 @@ func (s *Service) Adopt(ctx context.Context, in AdoptRequest) (*AdoptResult, err
 		return nil, err
 	}
 	return out, nil
+}
+
+// adoptHooks keeps the commands of certificates that are renewed here. A hook of
+// that name which is here already stays as it is.
+func adoptHooks(d *albion.Draft, hooks []AdoptHook, certificates []Adopted, now time.Time) []string {
+	var names []string
+	for _, h := range hooks {
+		wanted := slices.DeleteFunc(slices.Clone(h.Certificates), func(name string) bool {
+			return !slices.ContainsFunc(certificates, func(a Adopted) bool {
+				return a.Name == name && (a.Action == ActionAdopt || a.Action == ActionKeep)
+			})
+		})
+		if len(wanted) == 0 {
+			continue
+		}
+		names = append(names, h.Name)
+		if _, there := d.Hooks.Get(h.Name); !there {
+			albion.Put(d, &albion.Hook{
+				Name: h.Name, Events: []albion.EventKind{albion.EventRenewed}, Certificates: wanted,
+				Exec: h.Exec, Shell: h.Shell, Created: now,
+			})
+		}
+	}
+	return names
 }
 
 // adopt takes one certificate over. Its error is none of this certificate alone.
