@@ -210,7 +210,7 @@ func (o *options) run(ctx context.Context) error {
 		rep.put(w, d)
 		return rep.publish(o.out) // what is interrupted can be resumed
 	})
-	return errors.Join(err, rep.print(os.Stdout))
+	return errors.Join(err, rep.publish(o.out), rep.print(os.Stdout))
 }
 
 // takeOver begins with what an earlier run found out, if that is wanted.

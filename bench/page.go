@@ -40,14 +40,16 @@ func (r *report) conditions() string {
 - %[1]s; %[2]d cores; load average %.1[3]f at the start. %[4]s.
 - The balancer, the origin and the load are processes of their own on the same machine and talk over loopback. Each balancer has %[2]d workers or threads. Only one balancer runs at a time; each work and round begins with a fresh one, and who comes first rotates.
 - Processor time is user and system time of all processes of the balancer, ended children included, divided by the operations that were answered. It depends far less than throughput on what else the processors have to do.
-- Memory is the resident set of all processes of the balancer; of a tunnel, what it grew by while the tunnels were opened, divided by their number, %[5]s after the last one.
+- Memory is the resident set of all processes of the balancer, a page that several of them share counted once (Pss); of a tunnel, what it grew by while the tunnels were opened, divided by their number, %[5]s after the last one.
 - Each round measures %[6]s after %[7]s of warming up; bodies of 100 MiB are counted instead: %[8]d for each client.
-- Clients speak TLS 1.3 with X25519 and AES-128-GCM to everybody, check the certificate (ECDSA P-256), and accept nothing else. A resumed handshake that was not resumed is an error, and so is a wrong status, length or echo.
-- Everybody keeps connections to the origin, streams uploads, and adds X-Forwarded-For, -Proto, -Port and an identifier of the request (Caddy: X-Forwarded-Host instead of the identifier). Access logs are off unless a work says otherwise; then everybody writes to a file in its own format, buffered.
-- The work at half of Albion's own maximum sends requests at a fixed rate, half of what Albion answered with 64 clients. A request that is late because the one before was late counts from when it was due.
-- A change of the configuration is made with the balancer's own command, and counts when a new connection gets the new configuration's answer. A request on a kept connection that is closed without an answer counts as unanswered; a browser would repeat it.
+- Clients speak TLS 1.3 with X25519 and AES-128-GCM to everybody, check the certificate (ECDSA P-256), and accept nothing else. Over HTTP/2 one write carries as many requests as are ready, header fields are in the table after the first request, and whoever asks for another connection (Albion after 10,000 requests, as ALB does) gets it; that costs it a handshake. A resumed handshake that was not resumed is an error, and so is a wrong status, length or echo.
+- Everybody keeps connections to the origin, streams uploads, and adds X-Forwarded-For, -Proto, -Port and an identifier of the request (Caddy: X-Forwarded-Host instead). Access logs are off unless a work says otherwise; then everybody writes to a file in its own format: nginx, Albion and Caddy buffered or batched, HAProxy line by line to its standard output, which is what it can do without a log daemon.
+- The works at half of Albion's own maximum send requests at a fixed rate, half of what Albion answered in the same work at full speed. A request that is late because none of its clients or streams was free counts from when it was due; the load's own lateness in noticing the time does not count.
+- A change of the configuration is made in the balancer's own way (albion apply, nginx -s reload, HAProxy's master socket, Caddy's API), and counts when a new connection gets the new configuration's answer. A request on a kept connection that is closed without an answer counts as unanswered; a browser would repeat it.
+- Certificates: each balancer is given %[9]s of them in its own way (Albion: its file; nginx: a server block each; HAProxy: a crt-list; Caddy: a folder), and clients ask for each name in turn. The start is from nothing until the first answer.
+- Other programs' share of the processors is what the machine was busy with in a round and what belongs to nobody in this run.
 - The configurations are in [bench/peers](../bench/peers). If one of them can be made better for its balancer, that is a mistake of ours.
-`, r.System, r.Cores, r.Load, r.versions(), r.Plan.Settle, r.Plan.Measure, r.Plan.Warm, r.Plan.Large)
+`, r.System, r.Cores, r.Load, r.versions(), r.Plan.Settle, r.Plan.Measure, r.Plan.Warm, r.Plan.Large, count(r.Plan.Certificates))
 }
 
 func join(names []string) string {

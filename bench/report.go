@@ -101,9 +101,9 @@ func (r *report) print(out io.Writer) error {
 	return err
 }
 
-// publish writes the files into dir unless it is "".
+// publish writes the files into dir, unless it is "" or nothing was measured.
 func (r *report) publish(dir string) error {
-	if dir == "" {
+	if dir == "" || len(r.Works) == 0 {
 		return nil
 	}
 	data, err := json.MarshalIndent(r, "", "  ")

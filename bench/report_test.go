@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,7 +91,7 @@ func TestChartIsXMLWithEverybody(t *testing.T) {
 	r.Works[0].Title = "less than < & more"
 	chart := r.chart()
 	decoder := xml.NewDecoder(strings.NewReader(chart))
-	bars := 0
+	dots := 0
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -99,17 +100,26 @@ func TestChartIsXMLWithEverybody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "rect" {
-			bars++
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "circle" {
+			dots++
 		}
 	}
-	if bars != 4+14 { // the legend, and who was measured
-		t.Errorf("%d bars", bars)
+	if dots != 4+14 { // the legend, and who was measured
+		t.Errorf("%d dots", dots)
 	}
 	for _, p := range r.Peers {
 		if !strings.Contains(chart, ">"+p+"<") {
 			t.Errorf("no %s", p)
 		}
+	}
+}
+
+func TestRatiosStandWhereTheyBelong(t *testing.T) {
+	if place(1)-place(.5) < 1 || math.Abs((place(1)-place(.5))-(place(2)-place(1))) > 1e-9 {
+		t.Error("half and double are not equally far from one")
+	}
+	if place(0) != plotLeft || place(1e9) != plotRight {
+		t.Errorf("%v and %v are outside", place(0), place(1e9))
 	}
 }
 
@@ -121,6 +131,9 @@ func TestPublishWritesThreeFiles(t *testing.T) {
 	}
 	if out.String() != r.table() {
 		t.Error(out.String())
+	}
+	if err := (&report{}).publish(dir); err != nil { // leaves what is there
+		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "benchmarks.json"))
 	if err != nil {

@@ -45,7 +45,7 @@ type plan struct {
 
 func fullPlan() plan {
 	return plan{
-		Rounds: 3, Measure: 2 * time.Second, Warm: 400 * time.Millisecond, Settle: 3 * time.Second,
+		Rounds: 3, Measure: 1500 * time.Millisecond, Warm: 300 * time.Millisecond, Settle: 3 * time.Second,
 		Tunnels: 8000, Rules: 1000, Certificates: 10_000, Large: 3,
 	}
 }
@@ -121,9 +121,9 @@ func multiWorks() []work {
 		{ID: "h2-1", Title: "HTTP/2, small answers, 1 client", Metric: perOperation, job: multi(1, 1)},
 		{ID: "h2-64", Title: "HTTP/2, small answers, 64 clients", Metric: perOperation, job: multi(64, 1)},
 		{ID: "h2-1000", Title: "HTTP/2, small answers, 1,000 clients", Metric: perOperation, job: multi(1000, 1)},
-		{ID: "h2-32x4", Title: "HTTP/2, small answers, 32 clients with 4 streams each", Metric: perOperation, Goal: .85, job: multi(32, 4)},
-		{ID: "h2-32x4-log", Title: "HTTP/2, small answers, 32 clients with 4 streams each, access log on", Metric: perOperation, Log: true, job: multi(32, 4)},
-		{ID: "h2-paced", Title: "p99 of HTTP/2 small answers, 32 clients with 4 streams each, at half of Albion's own maximum", Metric: tail, Goal: 1, Half: "h2-32x4", job: paced},
+		{ID: "h2-32x4", Title: "HTTP/2, small answers, 32 clients × 4 streams", Metric: perOperation, Goal: .85, job: multi(32, 4)},
+		{ID: "h2-32x4-log", Title: "HTTP/2, small answers, 32 clients × 4 streams, access log on", Metric: perOperation, Log: true, job: multi(32, 4)},
+		{ID: "h2-paced", Title: "p99 of HTTP/2 small answers at half of Albion's own maximum", Metric: tail, Goal: 1, Half: "h2-32x4", job: paced},
 		{ID: "h2-mib-down", Title: "HTTP/2, answers of 1 MiB, 16 clients", Metric: perOperation, job: down},
 	}
 }
@@ -149,7 +149,7 @@ func connectionWorks(p plan) []work {
 	again := shake
 	again.Resume = true
 	return []work{
-		{ID: "tls-full", Title: "new TLS 1.3 connections (ECDSA P-256, X25519), one request each", Metric: perOperation, Goal: 1.3, job: shake},
+		{ID: "tls-full", Title: "new TLS 1.3 connections (ECDSA P-256), one request each", Metric: perOperation, Goal: 1.3, job: shake},
 		{ID: "tls-resumed", Title: "resumed TLS 1.3 connections, one request each", Metric: perOperation, Goal: 1, job: again},
 		{ID: "echo", Title: "WebSocket echo over TLS, 1,000 tunnels, 256 bytes", Metric: perOperation, Goal: .80,
 			job: job{Kind: "echo", TLS: true, Clients: 1000}},
