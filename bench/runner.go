@@ -42,7 +42,6 @@ type runner struct {
 	main      certificate
 	many      []certificate
 	out       io.Writer            // progress
-	store     string               // Albion's data folder that holds many, once there is one
 	made      int                  // folders of instances
 	best      map[string][]float64 // requests per second of Albion, by work
 }

@@ -71,7 +71,7 @@ func readConfig(g *globals, file string) (name string, data []byte, err error) {
 		if err != nil {
 			return "", nil, err
 		}
-		data, err = io.ReadAll(io.LimitReader(g.in, maxConfig+1))
+		data, err = io.ReadAll(io.LimitReader(g.in, config.MaxFile+1))
 		return filepath.Join(dir, "stdin"), data, err
 	}
 	if name, err = filepath.Abs(file); err != nil {
@@ -99,11 +99,8 @@ func readFile(file string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxConfig+1))
+	return io.ReadAll(io.LimitReader(f, config.MaxFile+1))
 }
-
-// maxConfig is the most bytes that a configuration file may have.
-const maxConfig = 1 << 20
 
 // refused makes a refusal of an error that names places in a file, and calls the
 // file what the user called it.

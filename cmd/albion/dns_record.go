@@ -13,6 +13,9 @@ import (
 	"github.com/albion-lb/albion/internal/admin"
 )
 
+// maxRecords is the most that may be said of records in one go, in bytes.
+const maxRecords = 1 << 20
+
 func newRecordPut(g *globals) *cobra.Command {
 	var r admin.Record
 	var failover string
@@ -152,7 +155,7 @@ func readBatch(g *globals, name string) ([]admin.RecordChange, error) {
 		in = f
 	}
 	var b batch
-	d := json.NewDecoder(io.LimitReader(in, maxConfig))
+	d := json.NewDecoder(io.LimitReader(in, maxRecords))
 	d.DisallowUnknownFields() // what is not known would be left out in silence
 	if err := d.Decode(&b); err != nil {
 		return nil, fmt.Errorf("%s is not a change batch: %w", name, err)

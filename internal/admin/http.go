@@ -11,9 +11,9 @@ import (
 	"github.com/albion-lb/albion/internal/doctor"
 )
 
-// maxRequest bounds a request's body, in bytes: a configuration file of 1 MiB,
+// maxRequest bounds a request's body, in bytes: a configuration file of 4 MiB,
 // or PEM, in JSON's base64.
-const maxRequest = 4 << 20
+const maxRequest = 8 << 20
 
 // Operations answers the commands. It must only be served where nobody but the
 // operator can connect.

@@ -95,8 +95,8 @@ func parse(name string, data []byte, shape func(string, []string)) (*File, error
 	if abs, err := filepath.Abs(f.dir); err == nil {
 		f.dir = abs
 	}
-	if len(data) > maxFile {
-		return nil, f.problem(place{1, 1}, "the file has %d bytes: a configuration has at most %d", len(data), maxFile)
+	if len(data) > MaxFile {
+		return nil, f.problem(place{1, 1}, "the file has %d bytes: a configuration has at most %d", len(data), MaxFile)
 	}
 	f.lines = strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data)), "\n") // YAML 1.2 §5.4
 	if at, ok := notText(f.lines); !ok {

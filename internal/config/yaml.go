@@ -12,10 +12,12 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// A file larger or deeper than these is not a configuration. They bound what
-// reading one can cost.
+// MaxFile is the most that a configuration may have, in bytes.
+const MaxFile = 4 << 20
+
+// A file with more of these is not a configuration. They bound what reading one
+// can cost.
 const (
-	maxFile   = 4 << 20 // bytes
 	maxTokens = 400_000
 	maxNested = 64      // of [ and {, and of what opens a level within one line
 	maxKeys   = 5_000   // of one mapping, unless split takes it apart: the library takes time with their square
