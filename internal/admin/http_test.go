@@ -107,7 +107,7 @@ func TestOperationsRefuseNonsense(t *testing.T) {
 		{"POST", "/v1/apply", "", http.StatusBadRequest},
 		{"POST", "/v1/apply", "[]", http.StatusBadRequest},
 		{"POST", "/v1/apply", `{"Data":"not base64!"}`, http.StatusBadRequest},
-		{"POST", "/v1/apply", `{"Data":"` + strings.Repeat("A", 5<<20) + `"}`, http.StatusBadRequest},
+		{"POST", "/v1/apply", `{"Data":"` + strings.Repeat("A", 9<<20) + `"}`, http.StatusBadRequest},
 		{"POST", "/v1/certificates", `{"Name":"x"}`, http.StatusBadRequest},
 		{"POST", "/v1/certificates/delete", `{"Name":"x"}`, http.StatusBadRequest},
 		{"GET", "/v1/status", "", http.StatusMethodNotAllowed},
