@@ -64,6 +64,33 @@ func launch(ctx context.Context, p *peer, s setup) (*instance, error) {
 	return in, nil
 }
 
+// Bounds of how long a balancer may go on tidying up after its start.
+const (
+	restEvery = 200 * time.Millisecond
+	restTime  = 30 * time.Second
+)
+
+// rest waits until the balancer has nothing left to do after its start: of ten
+// thousand certificates, some go on for a while after they answer.
+func (in *instance) rest(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, restTime)
+	defer cancel()
+	before, err := in.usage()
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return nil // it never rests: that is its cost, then
+		case <-time.After(restEvery):
+		}
+		var now usage
+		if now, err = in.usage(); now.CPU-before.CPU <= tick {
+			break
+		}
+		before = now
+	}
+	return err
+}
+
 // await waits until the balancer answers new connections with the configuration
 // of that generation.
 func (in *instance) await(ctx context.Context, generation int) error {

@@ -170,6 +170,11 @@ func (r *runner) measure(ctx context.Context, w *work, p *peer) (sample, error) 
 		return sample{}, err
 	}
 	defer in.stop()
+	if w.Many {
+		if err := in.rest(ctx); err != nil {
+			return sample{}, err
+		}
+	}
 	j := w.job
 	j.Address, j.Roots = address(in.setup.HTTP), r.issuer.pem
 	if j.TLS {
