@@ -18,7 +18,7 @@ import (
 const (
 	maxRecursive = 3  // recursive servers asked, as the C library does
 	maxServers   = 16 // authoritative servers of a zone; the root has 13
-	maxAddresses = 8  // of one of them
+	maxAddresses = 4  // of one of them
 	maxAliases   = 8  // in a chain
 	maxAtOnce    = 8  // questions under way
 )
