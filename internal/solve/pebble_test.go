@@ -39,9 +39,11 @@ func issue(t *testing.T, ca *acmetest.CA, s acme.Solver, request *albion.Request
 	}
 	order := &albion.Order{Step: albion.StepBegun}
 	for order.Step != albion.StepDownloaded {
-		if order, err = client.Advance(t.Context(), acme.Task{Registration: registration, AccountKey: account, Request: request, Key: leaf, Order: order}); err != nil {
+		next, err := client.Advance(t.Context(), acme.Task{Registration: registration, AccountKey: account, Request: request, Key: leaf, Order: order})
+		if err != nil {
 			t.Fatalf("after %s: %v", order.Step, err)
 		}
+		order = next
 	}
 	if err := client.CleanUp(context.WithoutCancel(t.Context()), order); err != nil {
 		t.Error(err)
