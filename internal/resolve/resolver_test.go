@@ -59,6 +59,7 @@ func tree() []resolvetest.Zone {
 		{Name: "example.test", Text: records, Servers: 2, IPv6: true},
 		{Name: "other.test", Text: "x7 TXT proof"},
 		{Name: "sub.example.test", Text: "host A 192.0.2.7"},
+		{Name: "_acme-challenge.cut.example.test"},
 		{Name: "island.example.test", Text: "host A 192.0.2.8", Undelegated: true},
 	}
 }
@@ -104,6 +105,8 @@ func TestFindsTheZoneAndItsServers(t *testing.T) {
 		"sub.example.test":                      "sub.example.test",
 		"_acme-challenge.more.sub.example.test": "sub.example.test",
 		"x7.other.test":                         "other.test",
+		"_acme-challenge.cut.example.test":      "_acme-challenge.cut.example.test",
+		"a._acme-challenge.cut.example.test":    "_acme-challenge.cut.example.test",
 	} {
 		z, err := r.Zone(t.Context(), name)
 		if err != nil || z.Name != want || len(z.Servers) == 0 {
@@ -261,6 +264,45 @@ func TestPassesOverASilentServer(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 	if chain, err := r.Follow(t.Context(), "a.example.test"); err != nil || len(chain) != 2 {
+		t.Errorf("%q, %v", chain, err)
+	}
+}
+
+// A recursive server that was asked for a name remembers that it was not there, and
+// a CA may ask the same server a moment later.
+func TestLetsNobodyRememberThatARecordIsNotThereYet(t *testing.T) {
+	r, net := ask(t, resolvetest.Zone{Name: "example.test", Text: "www A 192.0.2.1"})
+	const name = "_acme-challenge.new.example.test"
+	if z, err := r.Zone(t.Context(), name); err != nil || z.Name != "example.test" {
+		t.Fatalf("%+v, %v", z, err)
+	}
+	if chain, err := r.Follow(t.Context(), name); err != nil || len(chain) != 1 {
+		t.Fatalf("%q, %v", chain, err)
+	}
+	if all, err := r.Everywhere(t.Context(), name, "TXT"); err != nil || !errors.Is(all[0].Err, resolve.NXDOMAIN) {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	net.Update("example.test", "add "+name+" 60 TXT proof")
+	if a, err := r.Lookup(t.Context(), name, "TXT"); err != nil || !slices.Equal(a.Of("TXT"), []string{"proof"}) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// Where nobody may ask the servers outside, the recursive one has to do.
+func TestFindsZonesWithoutReachingTheirServers(t *testing.T) {
+	net := resolvetest.New(t, tree()...)
+	r, err := resolve.New(resolve.Config{Servers: []string{net.Recursive}, Port: 1, Timeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"www.example.test": "example.test", "a.b.sub.example.test": "sub.example.test", "x.other.test": "other.test",
+	} {
+		if z, err := r.Zone(t.Context(), name); err != nil || z.Name != want || len(z.Servers) == 0 {
+			t.Errorf("%s: %+v, %v", name, z, err)
+		}
+	}
+	if chain, err := r.Follow(t.Context(), "pages.example.test"); err != nil || len(chain) != 2 {
 		t.Errorf("%q, %v", chain, err)
 	}
 }

@@ -28,10 +28,88 @@ type Server struct {
 	Addresses []netip.Addr
 }
 
-// Zone finds the zone that holds a name, which need not be there itself, by asking
-// for a SOA record at the name and its ancestors in turn.
+// Zone finds the zone that holds a name, which need not be there itself. The
+// recursive servers are asked only for what is above it: a server that has been
+// asked for a name that is not there yet, such as one that is to prove something,
+// remembers that it is not (RFC 2308), and may be the one that a CA asks next. From
+// the first zone on the way the zones' own servers refer to those below.
 func (r *Resolver) Zone(ctx context.Context, name string) (Zone, error) {
 	name = plain(name)
+	z, err := r.above(ctx, name)
+	for cuts := 0; err == nil && z.Name != "" && cuts < 16; cuts++ {
+		below, answered := r.refer(ctx, z, name)
+		if !answered {
+			break
+		}
+		if below == z.Name {
+			return z, nil
+		}
+		z, err = r.zoneAt(ctx, below)
+	}
+	if err != nil && !errors.Is(err, NXDOMAIN) && !errors.Is(err, NoData) {
+		return Zone{}, err
+	}
+	// There is none, or nobody inside may ask the servers outside.
+	return r.climb(ctx, name)
+}
+
+// above is the highest zone over a name that is none of a top-level domain, if there
+// is one; the servers of those are not to be bothered.
+func (r *Resolver) above(ctx context.Context, name string) (Zone, error) {
+	labels := dns.Split(dns.Fqdn(name))
+	for i := len(labels) - 2; i > 0; i-- { // from two labels on, and not the name itself
+		m, _, err := r.recursive(ctx, name[labels[i]:], "SOA")
+		if err != nil {
+			return Zone{}, err
+		}
+		if soa := apex(m, name[labels[i]:]); soa != nil && plain(soa.Hdr.Name) == name[labels[i]:] {
+			return r.staffed(ctx, soa)
+		}
+	}
+	return Zone{}, nil
+}
+
+// zoneAt is the zone with this apex.
+func (r *Resolver) zoneAt(ctx context.Context, name string) (Zone, error) {
+	m, _, err := r.recursive(ctx, name, "SOA")
+	if err != nil {
+		return Zone{}, err
+	}
+	soa := apex(m, name)
+	if soa == nil || plain(soa.Hdr.Name) != name {
+		return Zone{}, &Error{Kind: NoData, Name: name, Type: "SOA", Detail: "it is delegated, and no zone"}
+	}
+	return r.staffed(ctx, soa)
+}
+
+// refer asks the servers of a zone which zone holds a name: theirs, or one below
+// that they know of.
+func (r *Resolver) refer(ctx context.Context, z Zone, name string) (zone string, answered bool) {
+	inside := func(apex string) bool {
+		return len(apex) >= len(z.Name) && dns.IsSubDomain(dns.Fqdn(z.Name), dns.Fqdn(apex)) && dns.IsSubDomain(dns.Fqdn(apex), dns.Fqdn(name))
+	}
+	read := func(s *Statement) string {
+		for _, rec := range slices.Concat(s.Answer.Records, s.Answer.Authority) {
+			switch {
+			case rec.Type == "CNAME" && rec.Name == name && s.Answer.Authoritative:
+				return z.Name // an alias is at no apex
+			case rec.Type == "SOA" && inside(rec.Name) && s.Answer.Authoritative,
+				rec.Type == "NS" && inside(rec.Name) && rec.Name != z.Name && !s.Answer.Authoritative:
+				return rec.Name
+			}
+		}
+		return ""
+	}
+	s := r.first(ctx, z, name, "SOA", func(s *Statement) bool { return read(s) != "" })
+	if s == nil {
+		return "", false
+	}
+	return read(s), true
+}
+
+// climb is Zone by the recursive servers alone: it asks for a SOA record at the name
+// and its ancestors in turn.
+func (r *Resolver) climb(ctx context.Context, name string) (Zone, error) {
 	for at := name; at != ""; at = parent(at) {
 		m, _, err := r.recursive(ctx, at, "SOA")
 		if errors.Is(err, ServFail) && r.isAlias(ctx, at) {
@@ -177,7 +255,7 @@ func (r *Resolver) fresh(ctx context.Context, name, recordType string) (Answer, 
 	if err != nil {
 		return Answer{}, err
 	}
-	if s := r.first(ctx, z, name, recordType); s != nil {
+	if s := r.first(ctx, z, name, recordType, speaks); s != nil {
 		return s.Answer, s.Err
 	}
 	if ctx.Err() != nil {
@@ -186,9 +264,14 @@ func (r *Resolver) fresh(ctx context.Context, name, recordType string) (Answer, 
 	return r.Lookup(ctx, name, recordType)
 }
 
-// first asks some addresses at once and returns what the first says that speaks
-// for the zone; nil when none does.
-func (r *Resolver) first(ctx context.Context, z Zone, name, recordType string) *Statement {
+// speaks accepts what is said by a server of the zone itself.
+func speaks(s *Statement) bool {
+	return s.Err == nil || errors.Is(s.Err, NoData) || errors.Is(s.Err, NXDOMAIN)
+}
+
+// first asks some addresses at once and returns the first answer that good accepts;
+// nil when there is none.
+func (r *Resolver) first(ctx context.Context, z Zone, name, recordType string, good func(*Statement) bool) *Statement {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	const some = 6
@@ -210,7 +293,7 @@ func (r *Resolver) first(ctx context.Context, z Zone, name, recordType string) *
 		})
 	}
 	for range asked {
-		if s := <-answers; s.Err == nil || errors.Is(s.Err, NoData) || errors.Is(s.Err, NXDOMAIN) {
+		if s := <-answers; good(&s) {
 			cancel()
 			return &s
 		}
