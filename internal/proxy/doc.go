@@ -10,7 +10,8 @@
 //	listener.Drain(ctx)               // no more requests; returns when all have ended
 //
 // A request over HTTP/2 is an exchange like any other: its stream stands in for
-// the connection, and stream.go has what is different.
+// the connection, and stream.go has what is different. From there on a target of
+// HTTP/2 or gRPC is asked by forward_h2.go.
 //
 // One goroutine serves a connection. A second one exists only while a request
 // body is still arriving, while a target keeps its client waiting (somebody has

@@ -262,7 +262,7 @@ func (c *Conn) tick() {
 	}
 	now, heard := time.Now(), time.Unix(0, a.heard.Load())
 	switch {
-	case a.waiting && heard.After(a.pinged):
+	case a.waiting && !heard.Before(a.pinged):
 		a.waiting = false
 	case a.waiting && now.Sub(a.pinged) >= pingWait:
 		c.abandon()

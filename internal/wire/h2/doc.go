@@ -1,7 +1,8 @@
-// Package h2 serves HTTP/2 connections of clients (RFC 9113): it reads frames,
-// checks heads, keeps the windows of both directions, schedules what is sent,
-// and ends connections and streams by the book. Frames are taken apart and
-// fields packed by golang.org/x/net; which frame means what is decided here.
+// Package h2 serves HTTP/2 connections of clients, and asks targets over others
+// (RFC 9113): it reads frames, checks heads, keeps the windows of both directions,
+// schedules what is sent, and ends connections and streams by the book. Frames are
+// taken apart and fields packed by golang.org/x/net; which frame means what is
+// decided here.
 //
 //	conn := h2.New(tlsConn, h2.Config{Handler: answer, IdleTimeout: time.Minute}, shared)
 //	conn.Serve()          // owns tlsConn; returns when all of it has ended
@@ -37,6 +38,26 @@
 // waits for something else. When Handler returns, what it left unfinished is
 // reset; it must not touch the Stream after that.
 //
+// # Targets
+//
+// The same connection the other way round asks: NewClient makes a Conn whose
+// streams are opened here.
+//
+//	conn := h2.NewClient(netConn, h2.ClientConfig{}, shared)
+//	go conn.Serve()                          // joined by the caller
+//	conn.Await(ctx)                          // until the target has said what it allows
+//	s, err := conn.Open()                    // ErrFull, ErrRefused
+//	defer s.Release()
+//	s.WriteRequest(&h2.Request{…}, false)
+//	s.Finish([]byte("hello"), nil)
+//	ends, err := s.ReadHead(&answer)         // interim ones, then the final one
+//	n, err := s.Read(buf)                    // io.EOF; then Trailers
+//
+// Settings of the target are kept: streams at once, windows, the table and the
+// size of field sections. What it has not looked at (ErrRefused) may be asked
+// again elsewhere. Nobody who asks waits for the connection itself to be written
+// to, because others share it.
+//
 // # Limits
 //
 // Everything that a client can make grow has a bound: streams (128 at once, of
@@ -46,6 +67,10 @@
 // (256 KiB), and the number of frames that cause work and bring nothing
 // (budget.go). Time has one too: for a head, between requests, for each Read
 // and each Write.
+//
+// A target is bound likewise: what its answers hold (32 KiB of fields), what of
+// them nobody has read (256 KiB a stream), how many interim heads wait (8), and
+// the frames that bring nothing.
 //
 // Priorities are read and not acted upon (RFC 9113 §5.3). Nothing is pushed.
 // The package dials nothing, knows no TLS, and does not decide what is answered.
