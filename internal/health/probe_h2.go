@@ -113,7 +113,7 @@ func readProbe(s *h2.Stream, hc settings) (Result, error) {
 // serving reads HealthCheckResponse: its first field is the status, and 1 says
 // SERVING (grpc.health.v1).
 func serving(body []byte) bool {
-	const tag, yes = 1<<3 | 0, 1
+	const tag, yes = 1 << 3, 1 // field 1, a varint
 	message := body[min(len(body), len(emptyMessage)):]
 	return len(message) >= 2 && message[0] == tag && message[1] == yes
 }

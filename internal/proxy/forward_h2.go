@@ -328,7 +328,7 @@ var errStuck = stuck{}
 type stuck struct{}
 
 func (stuck) Error() string   { return "proxy: the target does not take the request" }
-func (stuck) Is(e error) bool { return e == os.ErrDeadlineExceeded } //nolint:errorlint // the comparison that Is makes
+func (stuck) Is(e error) bool { return e == os.ErrDeadlineExceeded }
 
 func (w *flow) finishSending() {
 	w.touch()

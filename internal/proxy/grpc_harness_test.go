@@ -178,14 +178,13 @@ func (s *secure) speak(version albion.ProtocolVersion, targets ...string) {
 }
 
 // dialGRPC is a client of grpc-go that speaks with the balancer.
-func (s *secure) dialGRPC(options ...grpc.DialOption) *grpc.ClientConn {
+func (s *secure) dialGRPC() *grpc.ClientConn {
 	s.t.Helper()
-	options = append([]grpc.DialOption{
+	conn, err := grpc.NewClient("passthrough:///"+s.address,
 		grpc.WithTransportCredentials(credentials.NewTLS(s.config)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.MaxCallSendMsgSize(64<<20)),
 		grpc.WithDisableRetry(),
-	}, options...)
-	conn, err := grpc.NewClient("passthrough:///"+s.address, options...)
+	)
 	if err != nil {
 		s.t.Fatal(err)
 	}

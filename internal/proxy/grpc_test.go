@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 
@@ -229,5 +230,33 @@ func TestATargetThatLeavesLosesNoCall(t *testing.T) {
 		if strings.Contains(line, " 502 ") && !strings.Contains(line, "TargetConnectionRefused") {
 			t.Error(line)
 		}
+	}
+}
+
+// A target that sees to it that somebody is there gets its answers, while nobody
+// says anything else.
+func TestTheKeepaliveOfATarget(t *testing.T) {
+	_, _, address := newCalls(t, "a", grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Second, Timeout: 500 * time.Millisecond}))
+	s := newSpeaking(t, albion.GRPC, address)
+	chat := stream(lasting(t, 20*time.Second), t, s.dialGRPC(), "Chat")
+	send(t, chat, "hello")
+	receive(t, chat)
+	<-time.After(2500 * time.Millisecond) // one second, and the time out, twice
+	send(t, chat, "still here")
+	if got := receive(t, chat); got != "still here" {
+		t.Errorf("%q", got)
+	}
+}
+
+// What the balancer answers by itself is an answer of HTTP, as ALB's is.
+func TestErrorsOfTheBalancerToGRPC(t *testing.T) {
+	s := newSpeaking(t, albion.GRPC)
+	c := s.dialGRPC()
+	if _, err := call(lasting(t, 10*time.Second), c, "Echo", ""); grpcstatus.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "503") {
+		t.Errorf("no target: %v", err)
+	}
+	other := newSpeaking(t, albion.HTTP1, "127.0.0.1:1")
+	if _, err := call(lasting(t, 10*time.Second), other.dialGRPC(), "Echo", ""); grpcstatus.Code(err) != codes.Unknown || !strings.Contains(err.Error(), "464") {
+		t.Errorf("a target of HTTP/1.1: %v", err)
 	}
 }
