@@ -61,13 +61,13 @@ folder knows is used. The findings are advice: the exit status is 0 unless
 	flags.Uint16Var(&o.httpPort, "http-port", 80, "port of plain HTTP")
 	flags.StringVar(&o.caRoot, "ca-root", "", "PEM file of an authority that clients were told to trust")
 	flags.StringVar(&o.origin, "origin", "", "origin of the page that opens the sockets, when it is another, such as https://me.example.org")
-	flags.StringArrayVar(&o.cas, "ca", nil, "letsencrypt, or the https address of a CA's directory; may be repeated (default: those in use here, or letsencrypt)")
+	flags.StringArrayVar(&o.cas, "ca", nil, "letsencrypt, another name that cert request knows, or the https address of a CA's directory; may be repeated (default: those in use here, or letsencrypt)")
 	flags.StringArrayVar(&o.resolvers, "resolver", nil, "IP address of a name server to ask, with a port if it is not 53; may be repeated (default: this machine's)")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "the longest that looking may take")
 	flags.BoolVar(&g.json, "json", false, "print the report for programs")
 	cmd.MarkFlagFilename("ca-root", "pem", "crt")
 	cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"problem", "warning", "note"}, cobra.ShellCompDirectiveNoFileComp))
-	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions([]string{acm.LetsEncrypt, acm.LetsEncryptStaging}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions(acm.Issuers(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

@@ -78,20 +78,21 @@ func Know(state *albion.State, running bool, seen albion.Seen) Known {
 		}
 		k.Certificates = append(k.Certificates, shown)
 		if c.Request != nil {
-			k.ask(state, c.Request)
+			for _, ca := range c.Request.CAs() {
+				k.ask(state, CA{Directory: ca.Directory, Roots: ca.Roots})
+			}
 		}
 	}
 	return k
 }
 
 // ask adds a CA, once, with the account that there is.
-func (k *Known) ask(state *albion.State, r *albion.Request) {
-	if slices.ContainsFunc(k.CAs, func(ca CA) bool { return ca.Directory == r.Directory }) {
+func (k *Known) ask(state *albion.State, ca CA) {
+	if slices.ContainsFunc(k.CAs, func(known CA) bool { return known.Directory == ca.Directory }) {
 		return
 	}
-	ca := CA{Directory: r.Directory, Roots: r.Roots}
 	for account := range state.Registrations.All() {
-		if account.Directory == r.Directory && account.URL != "" {
+		if account.Directory == ca.Directory && account.URL != "" {
 			ca.Account = account.URL
 		}
 	}

@@ -14,7 +14,7 @@ func TestWhatAStateTells(t *testing.T) {
 	d := albion.NewDraft(&albion.State{})
 	own := netip.MustParseAddr("192.0.2.7")
 	albion.Put(d, &albion.NameService{Addresses: []netip.Addr{own}})
-	request := &albion.Request{Directory: "https://ca.example/directory", Roots: "PEM"}
+	request := &albion.Request{Directory: "https://ca.example/directory", Roots: "PEM", Fallbacks: []albion.CA{{Directory: "https://other.example/"}}}
 	albion.Put(d, &albion.Certificate{ARN: "arn:1", Name: "chat", Domains: []string{"chat.example.com"}, Serial: "0a:0b", Pending: true, Request: request, NotAfter: time.Unix(9, 0)})
 	albion.Put(d, &albion.Certificate{ARN: "arn:2", Name: "www", Request: request})
 	albion.Put(d, &albion.Issuance{Certificate: "arn:1", Last: &albion.Setback{Sentence: "port 80 is closed"}})
@@ -28,7 +28,7 @@ func TestWhatAStateTells(t *testing.T) {
 	if !k.Running || !slices.Equal(k.Addresses, []netip.Addr{own}) || !slices.Equal(k.Targets, []string{"10.0.0.5:8080", "[::1]:81"}) {
 		t.Errorf("%+v", k)
 	}
-	if want := []doctor.CA{{Directory: request.Directory, Roots: "PEM", Account: "https://ca.example/account/1"}}; !slices.Equal(k.CAs, want) {
+	if want := []doctor.CA{{Directory: request.Directory, Roots: "PEM", Account: "https://ca.example/account/1"}, {Directory: "https://other.example/", Account: "https://other.example/2"}}; !slices.Equal(k.CAs, want) {
 		t.Errorf("CAs are %+v", k.CAs)
 	}
 	if want := []doctor.Listener{{Port: 80}, {Port: 443, Secure: true, Problem: "in use"}}; !slices.Equal(k.Listeners, want) {

@@ -61,7 +61,7 @@ func TestHowConnectingWent(t *testing.T) {
 // Scripts that were made to be slow to read are read all the same: the cost of
 // each is in proportion to its length, and this test ends.
 func TestScriptsMadeToBeSlow(t *testing.T) {
-	const length = 1 << 20
+	const length = 1 << 18
 	for _, piece := range []string{"(/[", "/*/", "'\\", "`${", "${}", "a=/", "new SockJS(", `x="http://a.example/";`, "fetch(x);", "location.", "<img srcset=,", "<a b=", "//\n"} {
 		text := strings.Repeat(piece, length/len(piece))
 		base := usual(t).subject.URL
