@@ -458,3 +458,23 @@ func TestTunnelKeepsBothDirectionsApart(t *testing.T) {
 	}
 	clients.Wait()
 }
+
+// Where nobody can be parked, as on other systems than Linux, each direction of a
+// tunnel has a goroutine, and all is the same.
+func TestWithoutALot(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"messages":       TestWebSocketCarriesMessagesOfAnySize,
+		"early bytes":    TestBytesRightBehindTheHandshakeArrive,
+		"half closed":    TestHalfClosedTunnelsGoOn,
+		"silent":         TestSilentTunnelsEnd,
+		"one direction":  TestTrafficInOneDirectionKeepsATunnel,
+		"deregistered":   TestTunnelsOfADeregisteredTargetEndWithItsDelay,
+		"drain":          TestDrainLetsTunnelsEndAndThenCutsThem,
+		"back-pressure":  TestTunnelPassesOnBackPressure,
+		"both at once":   TestTunnelKeepsBothDirectionsApart,
+		"slow clients":   TestSlowClientsAreNotWaitedForForEver,
+		"small requests": TestPipelinedRequestsAreAnsweredInOrder,
+	} {
+		t.Run(name, test)
+	}
+}
