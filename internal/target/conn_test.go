@@ -162,7 +162,7 @@ func TestPoolIsBoundedInNumber(t *testing.T) {
 	r.Sync([]*albion.TargetGroup{group(nil, 1)}, used)
 	l := choose(t, r, plain())
 	var all []*target.Conn
-	for range 300 {
+	for range 1100 {
 		c, err := l.Target().Fresh(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +172,7 @@ func TestPoolIsBoundedInNumber(t *testing.T) {
 	for _, c := range all {
 		l.Target().Put(c)
 	}
-	if n := l.Target().Open(); n != 256 {
+	if n := l.Target().Open(); n != 1024 {
 		t.Fatalf("%d idle connections kept", n)
 	}
 	run(t, r)()

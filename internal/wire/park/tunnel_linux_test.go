@@ -309,3 +309,39 @@ func TestTunnelsEndWithTheLot(t *testing.T) {
 		t.Error("a tunnel was taken after the end")
 	}
 }
+
+// However a tunnel ends, both descriptors are closed with its connections.
+func TestTunnelsLeaveNoDescriptors(t *testing.T) {
+	lot, _ := open(t)
+	files := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	var before int
+	for i := range 50 {
+		client, target := plain(t), plain(t)
+		ended := tunnel(t, lot, client, target, nil)
+		switch i % 3 {
+		case 0:
+			client.closeWrite()
+			target.closeWrite()
+		case 1:
+			client.end.Socket.Close()
+		case 2:
+			target.tcp.SetLinger(0)
+			target.Close()
+		}
+		<-ended
+		client.Close()
+		target.Close()
+		if i == 0 {
+			before = files()
+		}
+	}
+	if after := files(); after > before {
+		t.Errorf("%d descriptors, %d after the first tunnel", after, before)
+	}
+}
