@@ -8,8 +8,8 @@ import (
 
 // What a target's pool keeps. A thousand clients who ask at once leave as many
 // connections behind, and will again: fewer, and they are made anew all the time.
-// The idle time is below the sixty seconds after
-// which many servers close an idle connection.
+// The idle time is below the sixty seconds after which many servers close an
+// idle connection.
 const (
 	maxIdle     = 1024
 	maxIdleTime = 55 * time.Second
