@@ -40,6 +40,8 @@ one of the DNS challenges.
 ` + methodHelp,
 		Example: `  albion cert request -d chat.example.com --email me@example.com --accept-tos
   albion cert request -d chat.example.com -d www.example.com --challenge tls-alpn
+  albion cert request -d chat.example.com -d '*.chat.example.com' --challenge dns-delegated
+  albion cert request -d chat.example.com --challenge webroot=/var/www/html --key both
   albion cert request -d chat.example.com --dry-run --accept-tos
   albion cert request -d chat.internal.example --ca https://ca.internal.example/acme/directory --ca-root root.pem`,
 		Args: cobra.NoArgs,
@@ -53,7 +55,7 @@ one of the DNS challenges.
 	o.binding.add(cmd)
 	flags.StringVar(&o.caRoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
 	flags.StringVar(&o.request.Email, "email", "", "where the CA writes to")
-	flags.StringVar(&o.request.KeyType, "key", "ecdsa", "key of the certificate: ecdsa (P-256) or rsa (2048 bits)")
+	flags.StringVar(&o.request.KeyType, "key", "ecdsa", "key of the certificate: ecdsa (P-256), rsa (2048 bits), or both, which makes a second certificate NAME-rsa")
 	flags.StringVar(&o.request.Profile, "profile", "", "one of the CA's profiles")
 	flags.BoolVar(&o.accept, "accept-tos", false, "agree to the CA's terms of service")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "go through all of it at the CA's staging, or at the CA itself if it has none, and throw the certificate away")
@@ -61,7 +63,7 @@ one of the DNS challenges.
 	cmd.MarkFlagFilename("ca-root", "pem", "crt")
 	completeMethods(cmd)
 	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions(acm.Issuers(), cobra.ShellCompDirectiveNoFileComp))
-	cmd.RegisterFlagCompletionFunc("key", cobra.FixedCompletions([]string{"ecdsa", "rsa"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("key", cobra.FixedCompletions([]string{"ecdsa", "rsa", bothKeys}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -101,16 +103,39 @@ func (g *globals) request(ctx context.Context, o requestOptions) error {
 		case !agreed:
 			return errors.New("nothing was requested, since the terms were not agreed to")
 		}
-		return g.obtain(ctx, c, o)
+		return g.obtainEach(ctx, c, o)
 	})
 }
 
-// obtain requests the certificate and waits for it.
-func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions) (err error) {
+// bothKeys asks for two certificates, of which a listener shows the one that a
+// client understands.
+const bothKeys = "both"
+
+// obtainEach obtains what was asked for: one certificate, or one with each kind of
+// key.
+func (g *globals) obtainEach(ctx context.Context, c *admin.Client, o requestOptions) error {
+	if o.request.KeyType != bothKeys {
+		_, err := g.obtain(ctx, c, o)
+		return err
+	}
+	o.request.KeyType = string(albion.KeyECDSA)
+	name, err := g.obtain(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	o.request.KeyType, o.request.Name = string(albion.KeyRSA), name+"-rsa"
+	if _, err = g.obtain(ctx, c, o); err == nil && !o.dryRun {
+		fmt.Fprintf(g.out, "Let the listener show both, %s and %s: it gives each client the one that it understands.\n", name, o.request.Name)
+	}
+	return err
+}
+
+// obtain requests a certificate, waits for it, and returns its name.
+func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions) (name string, err error) {
 	begun := time.Now()
 	cert, err := c.Request(ctx, o.request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if o.dryRun {
 		defer func() {
@@ -120,17 +145,17 @@ func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions)
 	}
 	final, err := g.await(ctx, c, cert.Name, begun)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if o.dryRun {
 		fmt.Fprintf(g.out, "dry run: %s would issue a certificate for %s\n", acm.IssuerName(final.Issuance.Request.Directory), strings.Join(final.Domains, ", "))
-		return nil
+		return cert.Name, nil
 	}
 	fmt.Fprintf(g.out, "%s is in place for %s, valid until %s\n%s\n", final.Name, strings.Join(final.Domains, ", "), final.NotAfter.Local().Format(time.DateOnly), final.ARN)
 	if len(final.UsedBy) == 0 {
 		fmt.Fprintln(g.out, "No listener shows it yet: until one does it is not renewed.")
 	}
-	return nil
+	return cert.Name, nil
 }
 
 // lookEvery is how often a person's view of an order is brought up to date.

@@ -394,3 +394,22 @@ func TestAMethodThatNobodySolvesSaysSo(t *testing.T) {
 		t.Errorf("%+v, %d orders", i.Last, e.ca.Asked(acmetest.NewOrder))
 	}
 }
+
+// The CA looks from several places, and one of them sees an old answer. It is
+// said where to look, nothing is left, and the next attempt goes well.
+func TestAServerThatLagsBehindFailsAnAttemptOnly(t *testing.T) {
+	e := newEstate(t, acmetest.Options{})
+	e.by("dns-exec=/hook", &helper{})
+	e.ca.DNS.Stale("_acme-challenge.example.com", 3)
+	arn := e.request("*.example.com")
+	e.runUntil(func(s *albion.State) bool { return failed(arn, 1)(s) && clear(s) })
+	_, i := e.certificate(arn)
+	if i.Last.Kind != albion.SetbackName || !strings.Contains(i.Last.Advice, "every authoritative server") || i.Last.Ours {
+		t.Errorf("%+v", i.Last)
+	}
+	if got := e.ca.DNS.Records("_acme-challenge.example.com"); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+	e.ahead = 3 * time.Minute
+	e.runUntil(issued(arn))
+}

@@ -17,11 +17,13 @@ type DNS struct {
 	mu   sync.Mutex // guards what follows
 	txt  map[string][]string
 	lost map[string]bool
+
+	stale map[string]int // questions for TXT until one is not answered
 }
 
 func newDNS(t testing.TB) *DNS {
 	t.Helper()
-	d := &DNS{txt: map[string][]string{}, lost: map[string]bool{}}
+	d := &DNS{txt: map[string][]string{}, lost: map[string]bool{}, stale: map[string]int{}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +47,14 @@ func (d *DNS) Lose(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lost[name] = true
+}
+
+// Stale makes the n-th question for the TXT records of a name from now on find
+// nothing, as a server does that lags behind the others.
+func (d *DNS) Stale(name string, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stale[name] = n
 }
 
 // Add presents a TXT record.
@@ -84,6 +94,7 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
 		switch {
 		case q.Qtype == dns.TypeA && !d.lost[name]:
 			m.Answer = append(m.Answer, &dns.A{Hdr: header, A: net.IPv4(127, 0, 0, 1)})
+		case q.Qtype == dns.TypeTXT && d.lags(name):
 		case q.Qtype == dns.TypeTXT:
 			for _, v := range d.txt[name] {
 				m.Answer = append(m.Answer, &dns.TXT{Hdr: header, Txt: []string{v}})
@@ -92,4 +103,13 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
 		d.mu.Unlock()
 	}
 	_ = w.WriteMsg(m) // whoever asked is gone otherwise
+}
+
+// lags counts down to the question that finds nothing. The caller holds mu.
+func (d *DNS) lags(name string) bool {
+	if d.stale[name] == 0 {
+		return false
+	}
+	d.stale[name]--
+	return d.stale[name] == 0
 }
