@@ -34,7 +34,9 @@ func (s *State) Delegation(r *Request, domain string) (Delegation, error) {
 		return Delegation{}, methodError("%s is in no hosted zone: write dns-delegated=ZONE with one that there is", domain)
 	}
 	d := Delegation{Zone: zone, Name: name, Target: name}
-	if !strings.HasSuffix(name+".", "."+zone.Name) {
+	if strings.HasSuffix(name+".", "."+zone.Name) {
+		d.Zone = s.zoneOf(name) // answers come from the zone with the longest name
+	} else {
 		d.Target = delegationLabel(name) + "." + strings.TrimSuffix(zone.Name, ".")
 	}
 	return d, nil

@@ -21,11 +21,16 @@ func TestWhereADelegationLeads(t *testing.T) {
 	albion.Put(d, z)
 	albion.Put(d, soa)
 	albion.Put(d, ns)
+	albion.Put(d, &albion.HostedZone{ID: "Z3", Name: "deep.lb.example.net."})
 	s := &d.State
+	if deep, err := s.Delegation(delegated("lb.example.net"), "a.deep.lb.example.net"); err != nil || deep.Zone.ID != "Z3" {
+		t.Errorf("%+v, %v", deep, err)
+	}
 	for _, c := range []struct{ argument, domain, target, err string }{
 		{"", "www.example.com", "_acme-challenge.www.example.com", ""},
 		{"", "*.example.com", "_acme-challenge.example.com", ""},
 		{"lb.example.net", "a.lb.example.net", "_acme-challenge.a.lb.example.net", ""},
+		{"lb.example.net", "a.deep.lb.example.net", "_acme-challenge.a.deep.lb.example.net", ""},
 		{"LB.example.net.", "chat.example.org", "chat-example-org-", ""},
 		{"lb.example.net", "www.example.com", "www-example-com-", ""},
 		{"", "chat.example.org", "", "is in no hosted zone: write dns-delegated=ZONE"},

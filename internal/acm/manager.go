@@ -99,13 +99,16 @@ func (m *Manager) do(ctx context.Context, due Due) error {
 	} else {
 		err = m.obtain(ctx, due.Certificate)
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, errSuperseded) {
-		return nil // what is wanted has changed, or the program ends: the journal says how to go on
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	var s *albion.Setback
+	switch {
+	case ctx.Err() != nil, errors.Is(err, errSuperseded):
+		err = nil // what is wanted has changed, or the program ends: the journal says how to go on
+	case errors.Is(err, context.DeadlineExceeded):
 		err = tooLong()
 	}
-	var s *albion.Setback
+	if err == nil {
+		return nil
+	}
 	if !errors.As(err, &s) {
 		m.log().Error("a certificate cannot be worked on", "certificate", due.Certificate, "error", err)
 		return err

@@ -19,8 +19,9 @@ type CARequest struct {
 	Issuer    string   // a name of Issuers, or the https URL of a directory
 	Roots     string   // PEM; who vouches for a private CA's server; "": the system's authorities
 	Email     string
-	Challenge string // as albion.ParseMethod reads it; names of files are absolute
-	KeyType   string // ecdsa (or ""), or rsa
+	Challenge string   // as albion.ParseMethod reads it; names of files are absolute
+	Zones     []string // hosted zones that are about to be made, without a dot at the end
+	KeyType   string   // ecdsa (or ""), or rsa
 	Profile   string
 	KeyID     string        // as in Choice
 	MAC       albion.Secret // as in Choice
@@ -49,7 +50,7 @@ func Request(d *albion.Draft, in CARequest) (cert *albion.Certificate, changed b
 	if err != nil {
 		return nil, false, err
 	}
-	if err := through(&d.State, cert.Request, want); err != nil {
+	if err := in.through(&d.State, cert.Request, want); err != nil {
 		return nil, false, err
 	}
 	secrets, err := in.bind(&d.State, want)
@@ -168,20 +169,26 @@ func (in *CARequest) request() (*albion.Request, error) {
 // through chooses the hosted zone that names are delegated into, when nobody has
 // said which: as before, or the only one that there is. It is kept, so that
 // another zone changes nothing.
-func through(s *albion.State, before, want *albion.Request) error {
+func (in *CARequest) through(s *albion.State, before, want *albion.Request) error {
 	if want.Method != albion.MethodDelegated {
 		return nil
 	}
-	var zones []string
+	zones := slices.Clone(in.Zones)
 	for zone := range s.HostedZones.All() {
 		zones = append(zones, strings.TrimSuffix(zone.Name, "."))
 	}
+	slices.Sort(zones)
+	zones = slices.Compact(zones)
 	outside := slices.ContainsFunc(want.Domains, func(domain string) bool {
-		_, err := s.Delegation(want, domain)
-		return err != nil
+		return !slices.ContainsFunc(zones, func(zone string) bool { return strings.HasSuffix(albion.ChallengeName(domain), "."+zone) })
 	})
-	switch {
-	case want.Argument != "" || !outside:
+	switch given := strings.ToLower(strings.TrimSuffix(want.Argument, ".")); {
+	case given != "" && slices.Contains(zones, given):
+		want.Argument = given
+	case given != "":
+		_, err := s.Delegation(want, want.Domains[0]) // says what to do
+		return err
+	case !outside:
 	case before != nil && before.Method == albion.MethodDelegated && slices.Contains(zones, before.Argument):
 		want.Argument = before.Argument
 	case len(zones) == 1:
@@ -190,11 +197,6 @@ func through(s *albion.State, before, want *albion.Request) error {
 		return refuse("ValidationMethod", "dns-delegated needs a hosted zone to delegate into, and there is none: make one with `albion dns zone create`, and have its NS records lead here")
 	default:
 		return refuse("ValidationMethod", "there are several hosted zones to delegate into (%s): say which, as dns-delegated=%s", strings.Join(zones, ", "), zones[0])
-	}
-	for _, domain := range want.Domains {
-		if _, err := s.Delegation(want, domain); err != nil {
-			return err
-		}
 	}
 	return nil
 }

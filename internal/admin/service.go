@@ -126,7 +126,7 @@ func (s *Service) env() config.Env {
 		Request: func(d *albion.Draft, want config.Requested) error {
 			_, _, err := acm.Request(d, acm.CARequest{
 				Name: want.Name, Domains: want.Domains, Issuer: want.Issuer, Roots: want.Roots, Email: want.Email,
-				Challenge: want.Challenge, KeyType: want.KeyType, Profile: want.Profile,
+				Challenge: want.Challenge, Zones: want.Zones, KeyType: want.KeyType, Profile: want.Profile,
 				KeyID: want.KeyID, MAC: want.MAC, Fallbacks: choices(want.Fallbacks),
 				Origin: albion.OriginFile, Now: now, Rand: s.cfg.Rand, ID: s.id(),
 			})

@@ -22,6 +22,7 @@ type Requested struct {
 	Authority
 	Email     string
 	Challenge string      // as albion.ParseMethod reads it
+	Zones     []string    // hosted zones that the file declares, without a dot at the end
 	KeyType   string      // ecdsa or rsa
 	Fallbacks []Authority // asked while the CA cannot issue, in this order
 }
@@ -108,7 +109,7 @@ func (c *certificate) checkRequest(there map[string]node) {
 // requested asks a CA for a certificate.
 func (a *applier) requested(c certificate) error {
 	want := Requested{
-		Name: c.name, Domains: c.domains, Email: c.request.email, Challenge: c.request.challenge, KeyType: c.request.keyType,
+		Name: c.name, Domains: c.domains, Email: c.request.email, Challenge: c.request.challenge, Zones: a.zoneNames(), KeyType: c.request.keyType,
 	}
 	ok := true
 	if want.Authority, ok = a.ask(c.request.authority, c.at); !ok {
@@ -122,4 +123,14 @@ func (a *applier) requested(c certificate) error {
 		want.Fallbacks = append(want.Fallbacks, other)
 	}
 	return a.env.Request(a.d, want)
+}
+
+// zoneNames lists the hosted zones of the file, which are made after its
+// certificates: names may be proved through them.
+func (a *applier) zoneNames() []string {
+	var all []string
+	for _, z := range a.f.hostedZones {
+		all = append(all, strings.TrimSuffix(z.want.Name, "."))
+	}
+	return all
 }

@@ -2,6 +2,7 @@ package solve_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -216,7 +217,7 @@ func TestASolverThatIsStoppedEnds(t *testing.T) {
 	cancel(context.DeadlineExceeded)
 	// Nothing is presented: the order is not live.
 	err := d.Present(ctx, []acme.Presentation{{Domain: "chat.lb.example.test", Challenge: albion.ChallengeDNS, Value: "x"}})
-	if err != context.DeadlineExceeded {
+	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 }
