@@ -296,7 +296,7 @@ func (o *options) take(ctx context.Context, dir string) ([]*peer, error) {
 	albion := o.albion
 	if albion == "" {
 		albion = filepath.Join(dir, "albion")
-		build := exec.CommandContext(ctx, "go", "build", "-o", albion, "github.com/albion-lb/albion/cmd/albion")
+		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=auto", "-o", albion, "github.com/albion-lb/albion/cmd/albion")
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("bench: building albion: %w: %s", err, lastLines(out))
 		}

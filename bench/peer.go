@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"embed"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"text/template"
 	"time"
@@ -185,7 +187,12 @@ func tellCaddy(ctx context.Context, socket, config string) error {
 // numbers finds a version in what a program says of itself.
 var numbers = regexp.MustCompile(`v?\d+\.\d+(\.\d+)?[-+.~\w]*`)
 
+// versionOf is what a program calls itself. Those that are made with Go say it in
+// their files, better than on the command line.
 func (p *peer) versionOf(ctx context.Context) (string, error) {
+	if info, err := buildinfo.ReadFile(p.program); err == nil {
+		return goVersion(info), nil
+	}
 	out, err := p.run(ctx, p.version...)
 	if err != nil {
 		return "", err
@@ -195,6 +202,20 @@ func (p *peer) versionOf(ctx context.Context) (string, error) {
 		return n, nil
 	}
 	return first, nil
+}
+
+// goVersion is the version of a program's module; of one that was built where its
+// source is, the commit.
+func goVersion(info *debug.BuildInfo) string {
+	version := strings.Trim(info.Main.Version, "()")
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 && !strings.Contains(version, s.Value[:12]) {
+			version += " " + s.Value[:12]
+		}
+	}
+	// Whether the source differs from the commit says nothing: results that were
+	// written beside it are a difference too.
+	return strings.TrimSuffix(version, "+dirty")
 }
 
 // render writes a peer's configuration, and the files that it names, and returns

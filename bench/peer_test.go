@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -134,6 +135,19 @@ func TestWorksAreWhole(t *testing.T) {
 			if w.Half != "" && !ids[w.Half] {
 				t.Errorf("%s: %s comes before what it depends on", name, w.ID)
 			}
+		}
+	}
+}
+
+func TestVersionsOfGoPrograms(t *testing.T) {
+	commit := debug.BuildSetting{Key: "vcs.revision", Value: "0123456789abcdef0123456789abcdef01234567"}
+	for want, info := range map[string]*debug.BuildInfo{
+		"v2.11.9":                    {Main: debug.Module{Version: "v2.11.9"}},
+		"devel 0123456789ab":         {Main: debug.Module{Version: "(devel)"}, Settings: []debug.BuildSetting{commit}},
+		"v0.1.1-0.2026-0123456789ab": {Main: debug.Module{Version: "v0.1.1-0.2026-0123456789ab+dirty"}, Settings: []debug.BuildSetting{commit}},
+	} {
+		if got := goVersion(info); got != want {
+			t.Errorf("%q, not %q", got, want)
 		}
 	}
 }
