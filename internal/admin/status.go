@@ -47,6 +47,7 @@ type TargetGroup struct {
 	Name       string
 	ARN        albion.ARN
 	Protocol   albion.Protocol
+	Version    albion.ProtocolVersion
 	Algorithm  albion.Algorithm
 	Stickiness albion.StickinessType
 	Targets    []Target
@@ -130,7 +131,7 @@ func groups(state *albion.State, seen albion.Seen) []TargetGroup {
 	all := []TargetGroup{}
 	for g := range state.TargetGroups.All() {
 		shown := TargetGroup{
-			Name: g.Name, ARN: g.ARN, Protocol: g.Protocol, Algorithm: g.Attributes.Algorithm,
+			Name: g.Name, ARN: g.ARN, Protocol: g.Protocol, Version: g.Version(), Algorithm: g.Attributes.Algorithm,
 			Stickiness: g.Attributes.Stickiness.Type, Targets: byGroup[g.ARN],
 		}
 		if shown.Targets == nil {
