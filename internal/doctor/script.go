@@ -54,6 +54,8 @@ type lexer struct {
 	at   int
 	line int
 	out  []token
+
+	wasted int // bytes
 }
 
 func (l *lexer) step() {
@@ -168,15 +170,24 @@ func (l *lexer) regexpMayBegin() bool {
 	return last.text != ")" && last.text != "]" && last.text != "}"
 }
 
-// maxPattern bounds a regular expression, in bytes, so that what only looks like
-// one costs little.
-const maxPattern = 4096
+// maxPattern bounds a regular expression, in bytes, and maxWasted what is spent
+// on those of a script that turn out to be none, so that what only looks like one
+// costs little.
+const (
+	maxPattern = 4096
+	maxWasted  = 1 << 20
+)
 
 // pattern passes over a regular expression; a slash that turns out to be none is
 // a sign.
 func (l *lexer) pattern() {
 	class := false
-	for i := l.at + 1; i < min(len(l.src), l.at+maxPattern) && l.src[i] != '\n'; i++ {
+	end := l.at + maxPattern
+	if l.wasted > maxWasted {
+		end = l.at
+	}
+	for i := l.at + 1; i < min(len(l.src), end) && l.src[i] != '\n'; i++ {
+		l.wasted++
 		switch l.src[i] {
 		case '\\':
 			i++
@@ -186,6 +197,7 @@ func (l *lexer) pattern() {
 			class = false
 		case '/':
 			if !class {
+				l.wasted -= i - l.at // it was one, or nearly
 				l.add(literal, "")
 				l.at = i + 1
 				return
