@@ -31,6 +31,7 @@ type leaving struct {
 	*issuing
 	dir, web string
 	names    *resolvetest.Network
+	warnings []string // of the last adoption
 }
 
 // certbot runs the real one with a configuration folder of its own.
@@ -177,10 +178,14 @@ func (l *leaving) adopt(args ...string) map[string]adopted {
 	if err != nil {
 		l.t.Fatalf("%v\n%s", err, out)
 	}
-	var report struct{ Lineages []adopted }
+	var report struct {
+		Lineages []adopted
+		Warnings []string
+	}
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		l.t.Fatalf("%v\n%s", err, out)
 	}
+	l.warnings = report.Warnings
 	all := map[string]adopted{}
 	for _, a := range report.Lineages {
 		all[a.Name] = a
@@ -225,6 +230,9 @@ func TestCertbotIsLeft(t *testing.T) {
 		t.Fatalf("certbot has not run its hook: %v", err)
 	}
 	all := l.adopt("--hooks")
+	if got := strings.Join(l.warnings, "\n"); got != "no listener shows "+strings.Join(names, ", ")+": until one does, nothing of that is renewed" {
+		t.Errorf("warnings: %q", got)
+	}
 	chat, rsa, wild := all["chat.example.com"], all["rsa.example.com"], all["wild.example.com"]
 	if chat.Action != "adopt" || chat.MethodNow != "webroot" || chat.MethodHere != "http" || len(chat.Hooks) != 1 || !chat.Exempt || chat.Replaced {
 		t.Errorf("%+v", chat)

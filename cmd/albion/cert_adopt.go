@@ -90,6 +90,41 @@ type adoptReport struct {
 	Lineages []adoption
 	Hooks    []string           `json:",omitempty"` // names of those that run the deploy hooks from now on
 	Running  []certbot.Schedule // what still runs certbot here
+	Warnings []string           `json:",omitempty"`
+}
+
+// look says what the renewals still need.
+func (r *adoptReport) look(ctx context.Context, c *admin.Client) error {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	shown := map[string]bool{}
+	plain := false
+	for _, l := range status.Listeners {
+		plain = plain || l.Protocol == albion.HTTP
+		for _, name := range l.Certificates {
+			shown[name] = true
+		}
+	}
+	var hidden []string
+	byHTTP := false
+	for _, a := range r.Lineages {
+		if a.Action != admin.ActionAdopt && a.Action != admin.ActionKeep {
+			continue
+		}
+		byHTTP = byHTTP || a.MethodHere == string(albion.MethodHTTP)
+		if !shown[a.Name] {
+			hidden = append(hidden, a.Name)
+		}
+	}
+	if byHTTP && !plain {
+		r.Warnings = append(r.Warnings, "no HTTP listener is configured, and names that are proved by http need one on port 80")
+	}
+	if len(hidden) > 0 {
+		r.Warnings = append(r.Warnings, "no listener shows "+strings.Join(hidden, ", ")+": until one does, nothing of that is renewed")
+	}
+	return nil
 }
 
 // adopt reads certbot's folder and takes it over.
@@ -128,6 +163,9 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 	if o.hooks {
 		request.Hooks = adoptHooks(tree, chosen)
 	}
+	if !request.Fits() {
+		return fmt.Errorf("%d lineages are more than can be taken over at once: name some of them, and then the others", len(chosen))
+	}
 	err = on(g.connectUnless(o.dryRun), func(c *admin.Client) error {
 		if !o.dryRun {
 			if err := writeScripts(g.dataDir, programs); err != nil {
@@ -139,7 +177,7 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 			return err
 		}
 		report.merge(result)
-		return nil
+		return report.look(ctx, c)
 	})
 	if err != nil {
 		return err
@@ -314,6 +352,9 @@ func (g *globals) showAdoption(r *adoptReport) error {
 		fmt.Fprintf(g.out, "After a renewal these run from now on: %s (albion cert hook list). Commands before and after each attempt do not.\n", strings.Join(r.Hooks, ", "))
 	case hooks:
 		fmt.Fprintln(g.out, "Albion runs none of certbot's commands: --hooks takes those that ran after a renewal.")
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintln(g.out, "warning:", w)
 	}
 	g.showSchedules(r)
 	if r.DryRun {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -208,6 +209,12 @@ func privateOnly(directory, roots string) string {
 
 func (s *Service) adoptOperations(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/certificates/adopt", answer(s.Adopt))
+}
+
+// Fits says whether a request is small enough to be sent.
+func (in *AdoptRequest) Fits() bool {
+	encoded, err := json.Marshal(in)
+	return err == nil && len(encoded) <= maxRequest
 }
 
 // Adopt takes over what another ACME client looked after.

@@ -89,6 +89,17 @@ func TestAnAdoptionIsOneChange(t *testing.T) {
 	}
 }
 
+func TestAnAdoptionHasToFit(t *testing.T) {
+	in := tree(t)
+	if !in.Fits() {
+		t.Error("a small one does not fit")
+	}
+	in.Certificates[0].Sources[0].PEM = make([]byte, 4<<20)
+	if in.Fits() {
+		t.Error("a large one fits")
+	}
+}
+
 func TestAnAccountThatCannotBeReadAdoptsNothing(t *testing.T) {
 	service, s := newService(t, nil)
 	before := s.State()
