@@ -3,6 +3,7 @@ package certbot
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -142,7 +143,9 @@ func (p *parser) entry(line string) error {
 	}
 	rest = strings.TrimSpace(rest)
 	if quote := threeQuotes(rest); quote != "" {
-		text, err := p.block(rest, quote)
+		line := p.lines[p.next-1]
+		blanks := line[len(strings.TrimRightFunc(line, unicode.IsSpace)):] // part of the text
+		text, err := p.block(rest+blanks, quote)
 		if err != nil {
 			return err
 		}
@@ -259,11 +262,25 @@ func (p *parser) quoted(text string) (item, rest string, err error) {
 			return "", "", p.wrong("a quote is not closed")
 		}
 		rest = strings.TrimSpace(enclosed[from+i+1:])
+		if comment(rest) && endsItem(rest, quote) {
+			// ConfigObj would take the value to go on until there.
+			return "", "", p.wrong("a quote in the comment makes it unclear where the value ends")
+		}
 		if comment(rest) || rest[0] == ',' {
 			return enclosed[:from+i], rest, nil
 		}
 		from += i + 1
 	}
+}
+
+// endsItem says whether an item of a list could end somewhere in a text.
+func endsItem(text, quote string) bool {
+	for _, part := range strings.Split(text, quote)[1:] {
+		if strings.HasPrefix(strings.TrimSpace(part), ",") {
+			return true
+		}
+	}
+	return false
 }
 
 // word reads the name of an entry or section, quoted or not, up to one of the

@@ -78,6 +78,7 @@ func TestParseNamesTheLineThatIsWrong(t *testing.T) {
 		"[a":                       `line 1: "]" is missing`,
 		"a = 'x":                   "line 1: a quote is not closed",
 		"'a = x":                   "line 1: a quote is not closed",
+		`a = ""#",`:                "line 1: a quote in the comment makes it unclear where the value ends",
 		"a = x,, y":                "line 1: an item of a list is empty",
 		"a = ,x":                   "line 1: a list begins with a comma",
 		"b = 1\na = '''x\ny":       "line 2: the quotes are not closed",
@@ -236,7 +237,7 @@ func TestWhatConfigObjReadsIsReadAlike(t *testing.T) {
 	line := rapid.OneOf(
 		rapid.StringOfN(rapid.RuneFrom([]rune(` ab'",#=`)), 0, 12, -1),
 		rapid.StringMatching(`[a-c] = [ab'",#= ]{0,12}`),
-		rapid.StringMatching(`\[{1,2}[a-c]\]{1,2}( #.*)?`),
+		rapid.StringMatching(`\[{1,2}[a-c]\]{1,2}( #[a\]', ]*)?`),
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(line, 0, 6).Draw(t, "lines"), "\n")
