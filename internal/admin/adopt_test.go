@@ -94,7 +94,7 @@ func TestAnAdoptionHasToFit(t *testing.T) {
 	if !in.Fits() {
 		t.Error("a small one does not fit")
 	}
-	in.Certificates[0].Sources[0].PEM = make([]byte, 4<<20)
+	in.Certificates[0].Sources[0].PEM = make([]byte, 32<<20)
 	if in.Fits() {
 		t.Error("a large one fits")
 	}
