@@ -67,7 +67,7 @@ func (s *server) changes(ctx context.Context) (changed <-chan struct{}, end func
 // newManager makes who obtains and renews the certificates of CAs.
 func (s *server) newManager() *acm.Manager {
 	return &acm.Manager{
-		State: s.store.State, Update: s.store.Update, Live: s.served.wait, Solver: s.solver,
+		State: s.store.State, Update: s.store.Update, Live: s.served.wait, Solver: s.solver, Keeps: s.keeps,
 		CA:  acme.Config{UserAgent: "albion/" + version()},
 		Now: time.Now, After: time.After, Rand: rand.Reader, Log: s.log,
 	}

@@ -52,6 +52,7 @@ func addServerFlags(cmd *cobra.Command, o *serverOptions, logFormat string) {
 	cmd.Flags().IntVar(&o.solve.httpPort, "challenge-port", 80, "port at which CAs ask by HTTP, for tests")
 	cmd.Flags().MarkHidden("authoritative-port")
 	cmd.Flags().MarkHidden("challenge-port")
+	cmd.Flags().BoolVar(&o.volatile, "volatile-data", false, "order from public CAs although the data folder is in memory")
 	cmd.Flags().BoolVar(&o.verbose, "verbose", false, "log more")
 	cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"json", "text"}, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -39,6 +39,7 @@ type server struct {
 	resolver *resolve.Resolver // asks the name servers of others
 	solvers  *solve.Solvers    // present what our own listeners and zones do not answer
 	served   served            // which State the data plane serves
+	volatile bool              // the data folder may be in memory
 	socket   net.Listener      // the operator's
 	public   net.Listener      // metrics, health and status; nil: none
 	ending   func(clients int) // called when the end begins; may be nil
@@ -49,6 +50,7 @@ type serverOptions struct {
 	dataDir   string
 	admin     string // HOST:PORT; "" or "off": none
 	grace     time.Duration
+	volatile  bool // the data folder may be in memory
 	logFormat string
 	verbose   bool
 	quiet     bool // log only what goes wrong
@@ -82,7 +84,7 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	if err != nil {
 		return nil, err
 	}
-	srv := &server{dataDir: o.dataDir, log: log, level: level, store: state}
+	srv := &server{dataDir: o.dataDir, log: log, level: level, store: state, volatile: o.volatile}
 	light, err := newBeacon()
 	if err != nil {
 		return nil, err

@@ -113,3 +113,14 @@ func hookEnvironment(all []string) []string {
 		return !slices.Contains(needed, strings.ToUpper(name))
 	})
 }
+
+// keeps says why the data folder could not keep what a CA issues.
+func (s *server) keeps(r *albion.Request) error {
+	if err := s.store.Probe(); err != nil {
+		return err
+	}
+	if s.store.Volatile() && acm.Counts(r.Directory) && !s.volatile {
+		return fmt.Errorf("the data folder %s is in memory: after a restart of the machine everything would be ordered anew, until %s refuses; if that is meant, start with --volatile-data", s.dataDir, r.Host())
+	}
+	return nil
+}

@@ -66,6 +66,13 @@ func KeysPage(issuer string) string {
 	return a.keys
 }
 
+// Counts says whether what a CA issues counts against limits that the whole
+// Internet shares.
+func Counts(directory string) bool {
+	a, _ := namedCA(directory)
+	return a.public
+}
+
 // Directory is the address of a CA, given by its name here or as that address.
 func Directory(issuer string) (string, error) {
 	if a, ok := namedCA(issuer); ok {

@@ -148,6 +148,9 @@ func install(d *albion.Draft, arn albion.ARN, now time.Time) error {
 	if !ok {
 		return fmt.Errorf("acm: the key of the order for %s is missing", arn)
 	}
+	if err := early(i.Order.Chain, now); err != nil {
+		return err
+	}
 	bundle, err := Read(now,
 		Source{Name: "the CA's answer", PEM: []byte(i.Order.Chain)},
 		Source{Name: "our key", PEM: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key.Secret})})

@@ -22,7 +22,7 @@ const (
 )
 
 // Manager obtains and renews the certificates that CAs issue. Every field but
-// Changed, Live, Log and Solver is needed.
+// Changed, Live, Log, Keeps and Solver is needed.
 type Manager struct {
 	State   func() *albion.State                                                               // the one in force; must not block
 	Changed <-chan struct{}                                                                    // receives after certificates may have changed; may be nil
@@ -33,6 +33,10 @@ type Manager struct {
 	After   func(time.Duration) <-chan time.Time // time.After
 	Rand    io.Reader                            // crypto/rand.Reader
 	Log     *slog.Logger                         // nil: silent
+
+	// Keeps says why this machine could not keep what a CA issues, before it is
+	// asked; nil: it can. It may block on a disk.
+	Keeps func(r *albion.Request) error
 
 	// Solver returns who presents the proofs of a request whose method needs
 	// somebody; nil: there is nobody. tell is to be called with what is waited for,
@@ -136,6 +140,9 @@ func (m *Manager) obtain(ctx context.Context, arn albion.ARN) error {
 		return err
 	}
 	defer client.Close()
+	if err := m.ready(ctx, client, s, arn); err != nil {
+		return err
+	}
 	task, err := m.task(ctx, client, s, arn)
 	if err != nil {
 		return err

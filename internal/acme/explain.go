@@ -99,6 +99,9 @@ func unreachable(err error, s situation) error {
 	switch {
 	case errors.As(err, &unknown):
 		out.Sentence, out.Advice = "the CA's own server shows a certificate that this machine does not trust", "give the root of a private CA (ca_root in the file, --ca-root on the command line), or install ca-certificates"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		out.Kind = albion.SetbackClock
+		out.Sentence, out.Advice = "by this machine's clock, the certificate of the CA's own server is not valid", "check the clock and the time service; nothing is renewed by a clock that is wrong"
 	case errors.As(err, &name), errors.As(err, &invalid):
 		out.Sentence, out.Advice = "the CA's own server shows a certificate that is not valid", "check the address of the CA and this machine's clock"
 	case errors.As(err, &lookup):
@@ -131,6 +134,7 @@ func explainProblem(p *acme.Problem, s situation, now time.Time) error {
 	case "userActionRequired":
 		out.Kind, out.Sentence, out.Advice = albion.SetbackAccount, "the CA wants new terms of service to be agreed to", "read them at the address that it gives, and request the certificate again"
 	case "rejectedIdentifier", "unsupportedIdentifier":
+		out.Names = blamed(p)
 		out.Sentence, out.Advice = "the CA does not issue for "+name, "check the spelling; names inside a private network need the local CA (issuer: local)"
 	case "invalidProfile":
 		out.Sentence, out.Advice = "the CA does not have this profile", "leave the profile out"

@@ -233,6 +233,8 @@ func conflict(err error) bool {
 
 // validate waits for the CA's judgement of every name.
 func (c *Client) validate(ctx context.Context, t Task) error {
+	var refused []*albion.Setback // by name; one is enough to end the order, and all are of interest
+	var names []string
 	for _, a := range t.Order.Answers {
 		for {
 			authz, err := c.ca.GetAuthorization(ctx, t.account(), a.Authorization)
@@ -243,25 +245,39 @@ func (c *Client) validate(ctx context.Context, t Task) error {
 				break
 			}
 			if authz.Status != acme.StatusPending {
-				return c.unproved(&authz, a)
+				why, err := c.unproved(&authz, a)
+				if err != nil {
+					return err
+				}
+				refused, names = append(refused, why), append(names, a.Domain)
+				break
 			}
 			if err := c.rest(ctx); err != nil {
 				return err
 			}
 		}
 	}
+	if len(refused) > 0 {
+		return blame(refused, names, t.Request.Domains)
+	}
 	t.Order.Step = albion.StepValidated
 	return nil
 }
 
 // unproved is what the CA says about a name that it does not accept.
-func (c *Client) unproved(authz *acme.Authorization, a albion.Answer) error {
+func (c *Client) unproved(authz *acme.Authorization, a albion.Answer) (*albion.Setback, error) {
+	err := gone("the proof of " + words(a.Domain) + " is " + words(authz.Status))
 	for _, ch := range authz.Challenges {
 		if ch.Error != nil {
-			return c.explain(*ch.Error, situation{doing: "proving a name", domains: []string{a.Domain}, challenge: a.Challenge})
+			err = c.explain(*ch.Error, situation{doing: "proving a name", domains: []string{a.Domain}, challenge: a.Challenge})
+			break
 		}
 	}
-	return gone("the proof of " + words(a.Domain) + " is " + words(authz.Status))
+	var s *albion.Setback
+	if !errors.As(err, &s) || s.Kind != albion.SetbackName && s.Kind != albion.SetbackRefused {
+		return nil, err
+	}
+	return s, nil
 }
 
 // rest waits for as long as the CA asks.

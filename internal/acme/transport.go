@@ -137,7 +137,7 @@ func retryAfter(text string, now time.Time) (until time.Time, ok bool) {
 
 // newTransport is the network, with the trust that the configuration gives.
 func newTransport(c Config) (*transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, Time: c.Now}
 	if c.Roots != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(c.Roots)) {
