@@ -203,7 +203,7 @@ func TestBoundAccounts(t *testing.T) {
 
 	// The account is lost, and the CA takes each key once.
 	front.Fail(
-		acmetest.Fault{Kind: acmetest.NewOrder, Status: 400, Problem: "accountDoesNotExist", Detail: "who?", Times: 1},
+		acmetest.Fault{Kind: acmetest.NewOrder, Status: 400, Problem: "accountDoesNotExist", Detail: "who?", Times: 2},
 		acmetest.Fault{Kind: acmetest.NewAccount, Status: 403, Problem: "unauthorized", Detail: "the key was used"},
 	)
 	p.ahead = 16 * time.Hour

@@ -173,10 +173,14 @@ func explainProof(out *albion.Setback, kind, name string, s situation) bool {
 	switch kind {
 	case "dns":
 		out.Sentence, out.Advice = "the CA finds no usable address for "+name+" in the DNS", "make an A (or AAAA) record that points to this machine, and wait until it is seen everywhere"
+		if strings.Contains(out.Words, " CAA ") {
+			explainCAA(out, name)
+		}
 	case "caa":
-		out.Sentence, out.Advice = "a CAA record forbids this CA to issue for "+name, "add the CA to the CAA records of the domain, or choose the CA that they name"
+		explainCAA(out, name)
 	case "connection":
 		out.Sentence, out.Advice = "the CA could not reach "+name+" on port "+port, "open port "+port+" in every firewall on the way, and check that the name's A and AAAA records all point to this machine"
+		explainAddress(out, name, port)
 	case "tls":
 		out.Sentence, out.Advice = "what answers for "+name+" on port "+port+" is not this Albion, or something in between ends TLS", "point the name here, or use the http challenge"
 	case "unauthorized", "incorrectResponse", "malformed":
@@ -184,6 +188,7 @@ func explainProof(out *albion.Setback, kind, name string, s situation) bool {
 			return false
 		}
 		out.Sentence, out.Advice = "the CA asked "+name+" and got the answer of somebody else", "check that the name's A and AAAA records all point to this machine, and that no CDN or other server answers in front of it on port "+port
+		explainAddress(out, name, port)
 		if s.challenge == albion.ChallengeDNS {
 			out.Sentence, out.Advice = "the CA did not find the right TXT record for "+name, "check the record on every authoritative server of the domain"
 		}
