@@ -49,11 +49,10 @@ func checkTime(ctx context.Context, client *acme.Client) error {
 // early says that what the CA has issued is not valid yet by our clock. It is kept
 // until it is.
 func early(chain string, now time.Time) error {
-	leaf, err := parseFirst(chain)
-	if err != nil || !now.Before(leaf.NotBefore) {
-		return nil
+	if leaf, err := parseFirst(chain); err == nil && now.Before(leaf.NotBefore) {
+		return notYet(leaf)
 	}
-	return notYet(leaf)
+	return nil // one that cannot be read is refused by who installs it
 }
 
 func notYet(leaf *x509.Certificate) error {

@@ -143,8 +143,8 @@ func TestLostAnswersCostNothing(t *testing.T) {
 			p.tune = func(in *acm.CARequest) { in.Issuer, in.Roots = p.best.Directory, p.best.ServerRoot }
 			p.best.Fail(acmetest.Fault{Kind: what, Lose: true, Times: 4}) // the library asks three times
 			arn := p.request("chat.example.com")
-			for step := time.Duration(0); !issued(arn)(p.now()); step++ {
-				p.ahead = step * 11 * time.Minute
+			for step := 0; !issued(arn)(p.now()); step++ {
+				p.ahead = time.Duration(step) * 11 * time.Minute
 				if step > 4 {
 					_, i := p.certificate(arn)
 					t.Fatalf("%+v", i)

@@ -175,15 +175,15 @@ func (h *Herald) tell(ctx context.Context, n *albion.Notice) error {
 		n = &begun
 		return nil
 	})
-	if errors.Is(err, errSuperseded) || ctx.Err() != nil {
+	if errors.Is(err, errSuperseded) {
 		return nil
 	}
 	if err != nil {
-		return err
+		return unlessEnded(ctx, err)
 	}
 	failure := h.deliver(ctx, s, hook, n)
 	if failure != nil && ctx.Err() != nil {
-		return nil // told again after the restart
+		return unlessEnded(ctx, failure) // told again after the restart
 	}
 	log := h.log().With("hook", hook.Name, "event", n.Event, "certificate", n.Certificate, "notice", n.ID, "attempt", n.Attempts)
 	switch {
@@ -200,6 +200,14 @@ func (h *Herald) tell(ctx context.Context, n *albion.Notice) error {
 		albion.Delete[*albion.Notice](d, n.ID)
 		return nil
 	})
+	return err
+}
+
+// unlessEnded is an error, but for one that comes of the end of the program.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	return err
 }
 

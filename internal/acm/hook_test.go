@@ -50,14 +50,14 @@ func (h *house) change(f func(*albion.Draft) error) {
 }
 
 // install lets the CA issue, as if our listeners had been looked at.
-func (h *house) install(life time.Duration) {
+func (h *house) install() {
 	h.t.Helper()
 	now := h.time()
 	h.change(func(d *albion.Draft) error {
 		if err := acm.Begin(d, h.arn, now, rand.Reader); err != nil {
 			return err
 		}
-		h.ca.complete(d, h.arn, now, life)
+		h.ca.complete(d, h.arn, now, 90*day)
 		return acm.Install(d, h.arn, now)
 	})
 	h.change(func(d *albion.Draft) error {
@@ -138,9 +138,9 @@ func TestAnAddressIsToldAndCanCheckWhoTells(t *testing.T) {
 		albion.Put(d, &albion.Key{Name: "hook/ops", Secret: albion.Secret("s3cret")})
 		return nil
 	})
-	h.install(90 * day)
+	h.install()
 	h.tellUntil(quiet)
-	h.install(90 * day)
+	h.install()
 	h.tellUntil(quiet)
 	if len(l.bodies) != 2 || l.bodies[0].Event != albion.EventIssued || l.bodies[1].Event != albion.EventRenewed {
 		t.Fatalf("%+v", l.bodies)
@@ -168,7 +168,7 @@ func TestNothingIsLostAndNothingIsRepeated(t *testing.T) {
 	l, url := address(t)
 	l.status = 503
 	h := newHouse(t, &albion.Hook{Name: "ops", URL: url})
-	h.install(90 * day)
+	h.install()
 	h.tellUntil(func(s *albion.State) bool {
 		for n := range s.Notices.All() {
 			return n.Attempts == 1 && n.Refused != ""
@@ -190,7 +190,7 @@ func TestNothingIsLostAndNothingIsRepeated(t *testing.T) {
 	}
 	l.status = 500
 	told := len(l.bodies)
-	h.install(90 * day)
+	h.install()
 	for n := 1; !quiet(h.now()); n++ {
 		h.tellUntil(func(s *albion.State) bool {
 			for notice := range s.Notices.All() {
@@ -217,7 +217,7 @@ openssl x509 -in "$RENEWED_LINEAGE/fullchain.pem" -noout -serial > "$OUT"
 openssl pkey -in "$RENEWED_LINEAGE/privkey.pem" -noout && echo "key ok" >> "$OUT"
 echo "$RENEWED_DOMAINS|$ALBION_EVENT|$ALBION_CERTIFICATE|$(basename "$RENEWED_LINEAGE")|$HOME" >> "$OUT"
 cat >> "$OUT"`})
-	h.install(90 * day)
+	h.install()
 	h.tellUntil(quiet)
 	data, err := os.ReadFile(h.dir + ".out")
 	if err != nil {
@@ -250,7 +250,7 @@ func TestAProgramThatHangsOrFailsIsBounded(t *testing.T) {
 		&albion.Hook{Name: "fails", Exec: []string{"/nonexistent/program"}},
 		&albion.Hook{Name: "talks", Shell: "yes | head -c 1000000"},
 	)
-	h.install(90 * day)
+	h.install()
 	for n := 1; !quiet(h.now()); n++ {
 		h.tellUntil(func(s *albion.State) bool {
 			for notice := range s.Notices.All() {
@@ -304,7 +304,7 @@ func TestHooksWaitForTheLookAtWhatIsServed(t *testing.T) {
 func TestACertificateThatRunsOutDoesNotDoSoInSilence(t *testing.T) {
 	l, url := address(t)
 	h := newHouse(t, &albion.Hook{Name: "ops", URL: url, Events: []albion.EventKind{albion.EventFailed, albion.EventAtRisk, albion.EventExpired}})
-	h.install(90 * day)
+	h.install()
 	word := func() string {
 		cert, _ := h.certificate(h.arn)
 		return acm.FareOf(h.now(), cert, h.time(), true).Word
@@ -335,7 +335,7 @@ func TestACertificateThatRunsOutDoesNotDoSoInSilence(t *testing.T) {
 	if got := strings.Join(kinds, " "); got != "failed failed failed at-risk failed expired" {
 		t.Errorf("told of %s", got)
 	}
-	h.install(90 * day)
+	h.install()
 	if cert, i := h.certificate(h.arn); cert.Told != "" || !i.Reported.IsZero() {
 		t.Error("new contents are told of as the old ones")
 	}
@@ -344,7 +344,7 @@ func TestACertificateThatRunsOutDoesNotDoSoInSilence(t *testing.T) {
 // A hook that takes nothing keeps a bounded number of notices, the newest.
 func TestNoticesPushOutTheOldest(t *testing.T) {
 	h := newHouse(t, &albion.Hook{Name: "dead", Shell: "false"})
-	h.install(90 * day)
+	h.install()
 	first := ""
 	for n := range h.now().Notices.All() {
 		first = n.ID

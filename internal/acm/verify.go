@@ -123,11 +123,13 @@ func (w *Witness) look(ctx context.Context, s *albion.State, arn albion.ARN) err
 	}
 	saw := &albion.Sighting{Serial: c.Serial, At: w.Now(), Problem: bounded(strings.Join(problems, "; ")), Note: bounded(strings.Join(notes, "; "))}
 	_, err := w.Update(ctx, func(d *albion.Draft) error { return sight(d, arn, saw) })
-	switch {
-	case errors.Is(err, errSuperseded):
+	if errors.Is(err, errSuperseded) {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return err
+	}
+	switch {
 	case saw.Problem != "":
 		w.log().Warn("a certificate is in place and not served", "certificate", arn, "name", c.Name, "serial", c.Serial, "problem", saw.Problem)
 	default:

@@ -111,7 +111,7 @@ func (h *house) look(shake func(context.Context, *albion.Listener, string) (*x50
 
 func TestWhatIsServedIsLookedAt(t *testing.T) {
 	h, s := newHouse(t), newStage(t)
-	h.install(90 * day)
+	h.install()
 	s.show(t, h.now(), h.arn)
 	now := h.time()
 	h.change(func(d *albion.Draft) error { // nobody has looked yet
@@ -135,9 +135,9 @@ func TestWhatIsServedIsLookedAt(t *testing.T) {
 
 func TestWhatIsNotServedIsAWarning(t *testing.T) {
 	h, s := newHouse(t), newStage(t)
-	h.install(90 * day)
+	h.install()
 	s.show(t, h.now(), h.arn) // what is shown from now on is this one
-	h.install(90 * day)
+	h.install()
 	blind := func(d *albion.Draft) error {
 		i, _ := d.Issuances.Get(string(h.arn))
 		unseen := *i
@@ -181,7 +181,7 @@ func TestWhatIsNotServedIsAWarning(t *testing.T) {
 // client.
 func TestAnotherCertificateForTheNameIsNoWarning(t *testing.T) {
 	h := newHouse(t)
-	h.install(90 * day)
+	h.install()
 	var other *albion.Certificate
 	h.change(func(d *albion.Draft) error {
 		other, _ = local(t, d, "other", h.time(), "chat.example.com")

@@ -111,7 +111,7 @@ func (a *applier) requested(c certificate) error {
 	want := Requested{
 		Name: c.name, Domains: c.domains, Email: c.request.email, Challenge: c.request.challenge, Zones: a.zoneNames(), KeyType: c.request.keyType,
 	}
-	ok := true
+	var ok bool
 	if want.Authority, ok = a.ask(c.request.authority, c.at); !ok {
 		return nil
 	}
