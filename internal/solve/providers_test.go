@@ -61,9 +61,9 @@ func TestProvesNamesThroughRoute53(t *testing.T) {
 	refused(t, w.solver(albion.MethodRoute53, "Z0").(acme.Preparer).Prepare(t.Context(), []string{"example.test"}), "NoSuchHostedZone")
 }
 
-// cloudflare answers as Cloudflare's public API documentation has it (zones,
-// dns/records, version 4): written by hand, since nobody else's implementation of
-// it can be had.
+// cloudflare answers as Cloudflare's API, version 4, is described (zones,
+// dns/records): written by hand, since nobody else's implementation of it can be
+// had. It shows that we do what we mean to, not that Cloudflare agrees.
 type cloudflare struct {
 	token string
 
