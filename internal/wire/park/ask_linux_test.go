@@ -109,3 +109,35 @@ func TestAskGivesUpInTime(t *testing.T) {
 		t.Errorf("%q, %v", room[:n], err)
 	}
 }
+
+// A question is sent even when the time to wait for its answer is over.
+func TestAskIsSentLate(t *testing.T) {
+	near, far := pair(t)
+	far.SetDeadline(time.Now().Add(30 * time.Second))
+	for _, question := range []string{"hello?", "still there?"} {
+		near.SetReadDeadline(time.Unix(1, 0))
+		room := make([]byte, 100)
+		if n, err := near.Ask([]byte(question), room); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("got %d, %v", n, err)
+		}
+		got := make([]byte, len(question))
+		if _, err := io.ReadFull(far, got); err != nil || string(got) != question {
+			t.Fatalf("%q, %v", got, err)
+		}
+		far.Write([]byte("yes"))
+		near.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if n, err := near.Read(room); err != nil || string(room[:n]) != "yes" {
+			t.Fatalf("%q, %v", room[:n], err)
+		}
+	}
+	far.Write([]byte("unasked"))
+	seen(t, near)
+	near.SetReadDeadline(time.Unix(1, 0))
+	if _, err := near.Ask([]byte("well?"), make([]byte, 10)); !errors.Is(err, park.ErrStale) {
+		t.Errorf("got %v", err)
+	}
+	near.Close()
+	if _, err := near.Ask([]byte("hello?"), make([]byte, 10)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}

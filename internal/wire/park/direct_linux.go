@@ -1,6 +1,7 @@
 package park
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -152,6 +153,13 @@ func (d *direct) Ask(question, room []byte) (int, error) {
 	q := &d.inquiry
 	q.p, q.step, d.in.p = question, unasked, room
 	err := d.raw.Read(q.do)
+	if q.step == unasked && errors.Is(err, os.ErrDeadlineExceeded) {
+		// The time to wait was over before it began, as happens to a busy machine.
+		// Who goes on waiting after that has to know the question sent.
+		if err = d.raw.Control(func(fd uintptr) { q.run(fd) }); err == nil && q.step == asked && d.in.err == 0 {
+			err = os.ErrDeadlineExceeded
+		}
+	}
 	step, rest := q.step, q.p
 	q.p = nil
 	n, err := d.in.outcome(err)
