@@ -205,11 +205,14 @@ func (h *Herald) tell(ctx context.Context, n *albion.Notice) error {
 
 // unlessEnded is an error, but for one that comes of the end of the program.
 func unlessEnded(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return nil
 	}
 	return err
 }
+
+// over says that the program ends, which is no mistake of what it interrupts.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // refused keeps why an attempt failed.
 func (h *Herald) refused(ctx context.Context, id string, why error) error {

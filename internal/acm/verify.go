@@ -118,7 +118,7 @@ func (w *Witness) look(ctx context.Context, s *albion.State, arn albion.ARN) err
 			notes = append(notes, listenerName(s, l)+" "+note)
 		}
 	}
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return nil
 	}
 	saw := &albion.Sighting{Serial: c.Serial, At: w.Now(), Problem: bounded(strings.Join(problems, "; ")), Note: bounded(strings.Join(notes, "; "))}

@@ -50,11 +50,13 @@ type CA struct {
 	Store      *db.MemoryStore
 	DNS        *DNS
 
-	ca     *ca.CAImpl
-	client *http.Client // trusts the CA's server
-	mu     sync.Mutex   // guards what follows
-	asked  map[string]int
-	fault  func(http.ResponseWriter, *http.Request) bool
+	ca       *ca.CAImpl
+	client   *http.Client // trusts the CA's server
+	accounts sync.Mutex   // held while Pebble answers who asks for an account
+
+	mu    sync.Mutex // guards what follows
+	asked map[string]int
+	fault func(http.ResponseWriter, *http.Request) bool
 }
 
 // New starts a CA that ends with the test.
@@ -75,6 +77,7 @@ func New(t testing.TB, o Options) *CA {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !out.intervene(w, r) {
 			out.await(r)
+			defer out.alone(r)()
 			handler.ServeHTTP(w, r)
 		}
 	}))
@@ -92,6 +95,16 @@ func (c *CA) intervene(w http.ResponseWriter, r *http.Request) bool {
 	fault := c.fault
 	c.mu.Unlock()
 	return fault != nil && fault(w, r)
+}
+
+// alone lets one account be asked for at a time: Pebble writes to an account that
+// is there already while it answers with it.
+func (c *CA) alone(r *http.Request) (end func()) {
+	if kind(r.URL.Path) != NewAccount {
+		return func() {}
+	}
+	c.accounts.Lock()
+	return c.accounts.Unlock
 }
 
 // await orders a request for a replacement after the note that an order was
