@@ -17,6 +17,7 @@ func newCert(g *globals) *cobra.Command {
 		Use:   "cert",
 		Short: "Request, import, list, show, export and delete certificates",
 		Example: `  albion cert list
+  albion cert request -d chat.example.com --email me@example.com --accept-tos
   albion cert import chat fullchain.pem privkey.pem
   albion cert export chat --dir ./live/chat`,
 	}

@@ -77,7 +77,7 @@ certificate clients then have to trust.`,
 	flags.StringVar(&issuer.issuer, "issuer", "", "who issues when no file is given: local, letsencrypt, letsencrypt-staging, or the https address of a CA's directory (default local; letsencrypt with --email or --accept-tos)")
 	flags.StringVar(&up.Email, "email", "", "where the CA writes to")
 	flags.BoolVar(&issuer.accept, "accept-tos", false, "agree to the CA's terms of service")
-	flags.StringVar(&up.Challenge, "challenge", "", "how the names are proved to the CA: http, tls-alpn, webroot=DIR, dns-delegated, … (see `albion cert request --help`; default: http or tls-alpn)")
+	flags.StringVar(&up.Challenge, "challenge", "", "how the names are proved to the CA: http, tls-alpn, webroot=DIR, dns-delegated, … (see albion cert request --help; default: http or tls-alpn)")
 	flags.StringVar(&up.CARoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
 	flags.Uint16Var(&up.HTTPPort, "http-port", 80, "port that redirects to HTTPS")
 	flags.Uint16Var(&up.HTTPSPort, "https-port", 443, "port for HTTPS")
