@@ -27,8 +27,9 @@ type requestOptions struct {
 func newCertRequest(g *globals) *cobra.Command {
 	var o requestOptions
 	cmd := &cobra.Command{
-		Use:   "request -d NAME [-d NAME…]",
-		Short: "Request a certificate from a CA, such as Let's Encrypt",
+		Use:        "request -d NAME [-d NAME…]",
+		Short:      "Request a certificate from a CA, such as Let's Encrypt",
+		SuggestFor: []string{"renew", "issue", "order", "obtain", "certonly"},
 		Long: `Request a certificate from a CA that speaks ACME. The server that runs proves the
 names, in the way that --challenge names, now and at every renewal. Each step is
 shown as it happens. From then on the certificate renews itself, in place, as long

@@ -105,23 +105,49 @@ func check(t *testing.T, where, line string) {
 
 func TestFailuresSayWhatToType(t *testing.T) {
 	for args, want := range map[string]string{
-		"servr":                 "Did you mean this?",
-		"serve":                 "for example: albion serve -c albion.yaml",
-		"up --domian x":         "`albion up --help` shows more",
-		"cert import":           "for example: albion cert import chat fullchain.pem privkey.pem",
-		"cert show a b":         "for example: albion cert show chat",
-		"up -d a.test --to b":   `--to "b": expected HOST:PORT, such as 127.0.0.1:8080`,
-		"serve -c nothing.yaml": "nothing.yaml does not exist",
-		"apply -f .":            ". is a folder: name the configuration file in it",
+		"servr":                              "Did you mean this?",
+		"cert renew":                         "unknown command \"renew\" for \"albion cert\"\n\nDid you mean this?\n\trequest\n",
+		"cert hook ad":                       "Did you mean this?\n\tadd\n",
+		"cert adopt certbto":                 "Did you mean this?\n\tcertbot\n",
+		"cert adpot certbot --dry-run":       "unknown command \"adpot\" for \"albion cert\"\n\nDid you mean this?\n\tadopt\n",
+		"dns zne":                            "`albion dns --help` shows more",
+		"dns zone lst":                       "Did you mean this?\n\tlist\n",
+		"dns record xyzzy":                   "unknown command \"xyzzy\" for \"albion dns record\"\nfor example: albion dns record put",
+		"completion bsh":                     "Did you mean this?\n\tbash\n",
+		"cert hook add x -- ./nothing":       "nothing: check its path",
+		"cert hook add x -- no-such-program": "no folder of $PATH has a program no-such-program",
+		"cert hook add x -- ./root_test.go":  "(chmod +x)",
+		"serve":                              "for example: albion serve -c albion.yaml",
+		"up --domian x":                      "`albion up --help` shows more",
+		"cert import":                        "for example: albion cert import chat fullchain.pem privkey.pem",
+		"cert show a b":                      "for example: albion cert show chat",
+		"up -d a.test --to b":                `--to "b": expected HOST:PORT, such as 127.0.0.1:8080`,
+		"serve -c nothing.yaml":              "nothing.yaml does not exist",
+		"apply -f .":                         ". is a folder: name the configuration file in it",
 	} {
 		var errs strings.Builder
 		cmd := newRoot(streams{in: strings.NewReader(""), out: io.Discard, err: &errs, name: "albion"})
-		cmd.SetArgs(append(strings.Fields(args), "--data", filepath.Join(t.TempDir(), "data")))
+		cmd.SetArgs(append([]string{"--data", filepath.Join(t.TempDir(), "data")}, strings.Fields(args)...))
 		if err := executeCommand(t.Context(), cmd, &errs); err == nil {
 			t.Errorf("%s: no error", args)
 		}
 		if !strings.HasPrefix(errs.String(), "albion: ") || !strings.Contains(errs.String(), want) {
 			t.Errorf("%s: %s", args, errs.String())
+		}
+	}
+}
+
+// A group without a word shows what it holds: that is no failure.
+func TestGroupsShowTheirHelp(t *testing.T) {
+	for _, group := range commands(root()) {
+		if !group.HasSubCommands() {
+			continue
+		}
+		var out strings.Builder
+		cmd := newRoot(streams{in: strings.NewReader(""), out: &out, err: io.Discard, name: "albion"})
+		cmd.SetArgs(strings.Fields(group.CommandPath())[1:])
+		if err := executeCommand(t.Context(), cmd, io.Discard); err != nil || !strings.Contains(out.String(), "Available Commands:") {
+			t.Errorf("%s: %v: %s", group.CommandPath(), err, out.String())
 		}
 	}
 }

@@ -15,6 +15,8 @@ import (
 func execute(ctx context.Context, s streams) error { return executeCommand(ctx, newRoot(s), s.err) }
 
 func executeCommand(ctx context.Context, root *cobra.Command, out io.Writer) error {
+	root.InitDefaultCompletionCmd()
+	refuseUnknown(root)
 	began := noteBeginning(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -32,6 +34,46 @@ func executeCommand(ctx context.Context, root *cobra.Command, out io.Writer) err
 		fmt.Fprintln(out, "albion:", usageError(cmd, err))
 	}
 	return err
+}
+
+// refuseUnknown makes every command that only holds others refuse a word that is
+// none of them. Left alone it shows its help, which a script takes for success.
+func refuseUnknown(root *cobra.Command) {
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		if c.HasSubCommands() && !c.Runnable() && c.HasParent() {
+			c.Args = unknownCommand
+			c.DisableFlagsInUseLine = true
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+		for _, below := range c.Commands() {
+			visit(below)
+		}
+	}
+	visit(root)
+	// A flag after a mistyped command is looked for among those of the group.
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c.HasSubCommands() {
+			if unknown := unknownCommand(c, c.Flags().Args()); unknown != nil {
+				return unknown
+			}
+		}
+		return err
+	})
+}
+
+// unknownCommand refuses the first word after a group, and names those that look
+// like it.
+func unknownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c.SuggestionsMinimumDistance = 2 // as at the root
+	text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+	if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+		text += "\n\nDid you mean this?\n\t" + strings.Join(like, "\n\t") + "\n"
+	}
+	return errors.New(text)
 }
 
 // noteBeginning wraps every command, and tells when one has begun: what fails
