@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -44,7 +46,8 @@ certificate is issued, renewed, could not be renewed, is at risk or has expired.
 A program is told by its environment: RENEWED_LINEAGE is a folder with cert.pem,
 chain.pem, fullchain.pem and privkey.pem for as long as it runs, RENEWED_DOMAINS
 the names; ALBION_EVENT, ALBION_CERTIFICATE, ALBION_SERIAL and others say more. It
-runs as the user of the server, without a shell unless --shell asks for one.
+runs as the user of the server, without a shell unless --shell asks for one. A name
+without a slash is looked for along $PATH, once, when the hook is added.
 
 An address gets a POST. With a secret it is signed: the header Albion-Signature is
 t=SECONDS,v1=HEX, the HMAC-SHA256 of SECONDS, a dot, and the body. What is not
@@ -95,7 +98,7 @@ func (o *hookOptions) complete(g *globals, args []string) error {
 		o.request.Events = append(o.request.Events, albion.EventKind(event))
 	}
 	if len(args) > 1 {
-		program, err := filepath.Abs(args[1])
+		program, err := findProgram(args[1])
 		if err != nil {
 			return err
 		}
@@ -110,6 +113,32 @@ func (o *hookOptions) complete(g *globals, args []string) error {
 		return fmt.Errorf("--secret: %w", err)
 	}
 	return nil
+}
+
+// findProgram finds what a hook is to run: a bare name along $PATH, as a shell
+// does, and anything else from the current folder. The server runs it later, in a
+// folder of its own, so it is kept by its whole name.
+func findProgram(name string) (string, error) {
+	bare := filepath.Base(name) == name
+	path := name
+	if !bare {
+		var err error
+		if path, err = filepath.Abs(name); err != nil {
+			return "", err
+		}
+	}
+	found, err := exec.LookPath(path)
+	switch {
+	case err == nil:
+		return filepath.Abs(found)
+	case errors.Is(err, exec.ErrDot):
+		return "", fmt.Errorf("%s is found only in the current folder: write .%c%s if that is meant", name, filepath.Separator, name)
+	case bare:
+		return "", fmt.Errorf("no folder of $PATH has a program %s: give its whole path, such as /usr/local/bin/%s", name, name)
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("there is no program %s: check its path", path)
+	}
+	return "", fmt.Errorf("%s cannot be run: it has to be a file that may be executed (chmod +x)", path)
 }
 
 func newHookList(g *globals) *cobra.Command {
