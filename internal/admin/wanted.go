@@ -48,11 +48,13 @@ func (w *Wanted) Missing() bool {
 func wait(fare acm.Fare, all []Wanted) acm.Fare {
 	var lacking []string
 	for _, w := range all {
-		switch {
-		case !w.Add:
-		case w.Problem != "":
+		if !w.Add || !w.Missing() {
+			continue
+		}
+		if w.Problem != "" {
 			lacking = append(lacking, w.Problem)
-		case w.Missing():
+		}
+		if w.Value != "" {
 			one := albion.Wanted{Type: w.Type, Name: w.Name, Value: w.Value}
 			lacking = append(lacking, one.String())
 		}
