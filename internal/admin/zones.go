@@ -270,12 +270,34 @@ func (s *Service) DeleteZone(ctx context.Context, in DeleteZoneRequest) (*Zone, 
 			albion.Delete[*albion.RecordSet](d, r.Identity())
 		}
 		albion.Delete[*albion.HostedZone](d, z.ID)
+		if names := unproved(&d.State); len(names) > 0 {
+			return albion.Errorf(albion.CodeResourceInUse, "the zone %s is used by the certificate %s, whose names are proved through it: request that another way, or delete it, first", z.Name, strings.Join(names, ", "))
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &gone, nil
+}
+
+// unproved are the certificates whose names a zone that is gone proved.
+func unproved(state *albion.State) []string {
+	var names []string
+	for c := range state.Certificates.All() {
+		r := c.Request
+		if r == nil || r.Method != albion.MethodDelegated {
+			continue
+		}
+		if slices.ContainsFunc(r.Domains, func(domain string) bool {
+			_, err := state.Delegation(r, domain)
+			return err != nil
+		}) {
+			names = append(names, c.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // ChangeRecords makes the changes of a batch, all or none.

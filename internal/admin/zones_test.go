@@ -1,11 +1,14 @@
 package admin_test
 
 import (
+	"crypto/rand"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/albion-lb/albion"
+	"github.com/albion-lb/albion/internal/acm"
 	"github.com/albion-lb/albion/internal/admin"
 	"github.com/albion-lb/albion/internal/store"
 )
@@ -147,5 +150,25 @@ func TestAZoneFileGoesInAndOut(t *testing.T) {
 	zones, err := c.Zones(t.Context())
 	if err != nil || len(zones) != 2 || zones[0].Name != "example.com." {
 		t.Errorf("%+v, %v", zones, err)
+	}
+}
+
+// What proves the names of a certificate stays, and is said to be needed.
+func TestAZoneThatProvesNamesStays(t *testing.T) {
+	c, s := zoned(t)
+	if _, err := s.Update(t.Context(), func(d *albion.Draft) error {
+		_, _, err := acm.Request(d, acm.CARequest{
+			Domains: []string{"dd.example.org"}, Issuer: acm.LetsEncrypt, Challenge: "dns-delegated=example.com", Now: time.Now(), Rand: rand.Reader, ID: [16]byte{9},
+		})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.DeleteZone(t.Context(), admin.DeleteZoneRequest{Name: "example.com"})
+	if albion.CodeOf(err) != albion.CodeResourceInUse || !strings.Contains(err.Error(), "is used by the certificate dd.example.org") {
+		t.Errorf("%v", err)
+	}
+	if s.State().HostedZones.Len() != 1 {
+		t.Error("it is gone")
 	}
 }
