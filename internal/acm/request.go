@@ -126,13 +126,6 @@ func (in *CARequest) request() (*albion.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, domain := range domains {
-		_, address := netip.ParseAddr(domain)
-		switch {
-		case address != nil && !strings.Contains(domain, "."):
-			return nil, refuse("DomainName", "no public CA issues for %q, which is no full domain name: use issuer local for it", domain)
-		}
-	}
 	r := &albion.Request{Email: in.Email, Domains: domains}
 	for n, choice := range in.choices() {
 		ca, err := choice.ca()
@@ -141,6 +134,11 @@ func (in *CARequest) request() (*albion.Request, error) {
 			return nil, err
 		case r.MayGoTo(ca.Directory):
 			return nil, refuse("CertificateAuthority", "the CA %s is named twice: a CA is no fallback for itself", printable(choice.Issuer))
+		}
+		if err := issuable(domains, ca.Directory); err != nil {
+			return nil, err
+		}
+		switch {
 		case n == 0:
 			r = r.At(ca)
 		default:
@@ -164,6 +162,29 @@ func (in *CARequest) request() (*albion.Request, error) {
 		return nil, refuse("KeyAlgorithm", "the key type %q is not known: expected ecdsa or rsa", printable(in.KeyType))
 	}
 	return r, nil
+}
+
+// issuable refuses what no public CA issues for, before it is asked again and
+// again. A CA with only an address here may be a private one and decides itself.
+func issuable(domains []string, directory string) error {
+	ca, named := namedCA(directory)
+	if !named {
+		return nil
+	}
+	const instead = "use issuer local for it, or a CA of your own by the https address of its directory"
+	for _, domain := range domains {
+		address, err := netip.ParseAddr(domain)
+		switch {
+		case err == nil && !albion.PublicAddress(address):
+			return refuse("DomainName", "%s does not issue for %s, an address that only a private network knows: %s", ca.name, domain, instead)
+		case err == nil:
+		case !strings.Contains(domain, "."):
+			return refuse("DomainName", "%s does not issue for %q, which is no full domain name: %s", ca.name, domain, instead)
+		case albion.ReservedName(domain):
+			return refuse("DomainName", "%s does not issue for %q, whose last part is reserved for private names: %s", ca.name, domain, instead)
+		}
+	}
+	return nil
 }
 
 // through chooses the hosted zone that names are delegated into, when nobody has

@@ -66,6 +66,30 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestPrivateNamesAreForPrivateCAs(t *testing.T) {
+	for _, name := range []string{"10.0.0.1", "127.0.0.1", "fd00::1", "wiki", "a.corp.local", "*.chat.test", "box.home.arpa"} {
+		method := "auto"
+		if strings.HasPrefix(name, "*") {
+			method = "dns-manual"
+		}
+		in := acm.CARequest{Domains: []string{"chat.example.com", name}, Issuer: acm.LetsEncrypt, Challenge: method, Now: noon, Rand: rand.Reader, ID: [16]byte{7}}
+		for _, issuer := range []string{acm.LetsEncrypt, acm.LetsEncryptStaging, "https://acme-v02.api.letsencrypt.org/directory"} {
+			in.Issuer = issuer
+			if _, _, err := acm.Request(draft(), in); err == nil || !strings.Contains(err.Error(), "use issuer local for it") {
+				t.Errorf("%s at %s: %v", name, issuer, err)
+			}
+		}
+		in.Issuer = "https://ca.corp.example/directory"
+		if _, _, err := acm.Request(draft(), in); err != nil {
+			t.Errorf("%s at a private CA: %v", name, err)
+		}
+		in.Fallbacks = []acm.Choice{{Issuer: acm.LetsEncrypt}}
+		if _, _, err := acm.Request(draft(), in); err == nil || !strings.Contains(err.Error(), "letsencrypt does not issue for") {
+			t.Errorf("%s with a public fallback: %v", name, err)
+		}
+	}
+}
+
 // What is good for the names is shown until the CA's is there; whoever changes
 // back to another source leaves nothing behind.
 func TestACertificateMovesToACAAndBack(t *testing.T) {

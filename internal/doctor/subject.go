@@ -5,11 +5,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"github.com/albion-lb/albion"
 )
 
 // Subject is what is looked at.
@@ -125,29 +126,7 @@ func origin(u *url.URL) string {
 	return scheme + "://" + host
 }
 
-// reserved are the ends of names that no public CA issues for and no public name
-// server knows (RFC 2606, RFC 6761, RFC 6762, RFC 8375; ICANN reserved internal).
-func reserved(name string) bool {
-	labels := strings.Split(name, ".")
-	if len(labels) == 1 {
-		return true
-	}
-	return slices.Contains([]string{"test", "localhost", "example", "invalid", "local", "internal", "lan", "home", "corp"}, labels[len(labels)-1]) ||
-		strings.HasSuffix("."+name, ".home.arpa")
-}
+// reserved and public are albion's: a request to a CA is held to the same.
+func reserved(name string) bool { return albion.ReservedName(name) }
 
-// public says whether the whole Internet could reach an address.
-func public(a netip.Addr) bool {
-	a = a.Unmap()
-	if !a.IsGlobalUnicast() || a.IsPrivate() {
-		return false
-	}
-	for _, p := range []string{
-		"100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4", "100::/64", // RFC 6890 and its successors
-	} {
-		if netip.MustParsePrefix(p).Contains(a) {
-			return false
-		}
-	}
-	return true
-}
+func public(a netip.Addr) bool { return albion.PublicAddress(a) }
