@@ -158,7 +158,9 @@ func (c *Choice) bind(s *albion.State, want *albion.Request, ca *albion.CA) (*al
 	old, kept := s.Keys.Get(account.BindingKeyName())
 	if len(c.MAC) == 0 {
 		if !kept && (!there || known.URL == "") {
-			return nil, refuse("ExternalAccountBinding", "the key of %q at %s is missing: give it with its identifier (--eab-hmac; eab in a file)", printable(ca.Binding), printable(c.Issuer))
+			e := albion.Errorf(albion.CodeInvalidParameter, "the key of %q at %s is missing: give it with its identifier (--eab-hmac; eab in a file)", printable(ca.Binding), printable(c.Issuer))
+			e.Kind, e.ID, e.Field = albion.KindCertificate, ca.Binding, "ExternalAccountBinding"
+			return nil, e
 		}
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -122,7 +123,30 @@ func (a *applier) requested(c certificate) error {
 		}
 		want.Fallbacks = append(want.Fallbacks, other)
 	}
-	return a.env.Request(a.d, want)
+	err := a.env.Request(a.d, want)
+	if s := a.unset(c.request, err); s != nil {
+		a.bad(c.at.find(s.key), "the variable %s is not set in the environment of the server", s.variable)
+		return nil
+	}
+	return err
+}
+
+// unset is the secret that a request lacks because its variable is not set; nil
+// when that is not what is wrong. The error names the identifier.
+func (a *applier) unset(r request, err error) *secret {
+	var wrong *albion.Error
+	if !errors.As(err, &wrong) || wrong.Field != "ExternalAccountBinding" {
+		return nil
+	}
+	for _, of := range append([]authority{r.authority}, r.fallbacks...) {
+		if of.mac == nil || of.mac.variable == "" || of.keyID != wrong.ID {
+			continue
+		}
+		if a.env.Getenv == nil || strings.TrimSpace(a.env.Getenv(of.mac.variable)) == "" {
+			return of.mac
+		}
+	}
+	return nil
 }
 
 // zoneNames lists the hosted zones of the file, which are made after its

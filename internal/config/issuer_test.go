@@ -98,3 +98,35 @@ func TestUpCanAskACA(t *testing.T) {
 		}
 	}
 }
+
+// A variable that is not set is named where it stands, unless the key is known
+// already.
+func TestAKeyWhoseVariableIsNotSet(t *testing.T) {
+	const text = `
+certificates:
+  chat:
+    domains: [chat.example.com]
+    issuer: zerossl
+    eab: {kid: a, hmac: "${UNSET}"}
+    fallback: [{issuer: google, eab: {kid: b, hmac: "${UNSET}"}}]
+`
+	for missing, want := range map[string]string{
+		"a": "albion.yaml:6:25: the variable UNSET is not set",
+		"b": "albion.yaml:7:53: the variable UNSET is not set",
+		"c": `albion.yaml:5:13: certificate "chat": the key is missing`,
+	} {
+		env := newWorld().env()
+		env.Request = func(*albion.Draft, config.Requested) error {
+			return &albion.Error{Code: albion.CodeInvalidParameter, Message: "the key is missing", ID: missing, Field: "ExternalAccountBinding"}
+		}
+		_, err := parse(t, text).Apply(albion.NewDraft(&albion.State{}), env)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", missing, err, want)
+		}
+	}
+	env := newWorld().env()
+	env.Request = func(*albion.Draft, config.Requested) error { return nil }
+	if _, err := parse(t, text).Apply(albion.NewDraft(&albion.State{}), env); err != nil {
+		t.Errorf("known already: %v", err)
+	}
+}
