@@ -12,6 +12,7 @@ import (
 type hook struct {
 	at     places
 	want   albion.Hook
+	named  []ref // the certificates of want
 	secret *secret
 }
 
@@ -30,6 +31,7 @@ func (n node) hook(name string) hook {
 			n.oneOrMore("names of certificates", func(n node) {
 				if s, ok := n.text("the name of a certificate"); ok {
 					w.Certificates = append(w.Certificates, s)
+					h.named = append(h.named, ref{s, n.at})
 				}
 			})
 		}},
@@ -57,6 +59,10 @@ func (a *applier) hooks() {
 
 func (a *applier) hook(h hook) {
 	want := h.want
+	for _, r := range h.named {
+		// A hook of a name that does not exist would never be called.
+		resolve(a, "certificate", r, a.certificates)
+	}
 	old, _ := a.d.Hooks.Get(want.Name)
 	base := &albion.Hook{Origin: albion.OriginFile}
 	want.Created = a.env.Now

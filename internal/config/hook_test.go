@@ -10,6 +10,7 @@ import (
 )
 
 const hooks = `
+certificates: {chat: {domains: [chat.test]}}
 hooks:
   mail: {events: renewed, exec: [/usr/local/bin/reload, --now]}
   alarm: {url: "https://ops.example.com/hook", timeout: 5s, certificates: [chat], secret: "${HOOK_SECRET}"}
@@ -18,7 +19,7 @@ hooks:
 func TestHooksOfAFile(t *testing.T) {
 	w := newWorld()
 	first, changes, err := w.run(parse(t, hooks), nil)
-	if err != nil || len(changes) != 2 {
+	if err != nil || len(changes) != 3 {
 		t.Fatalf("%v, %v", changes, err)
 	}
 	alarm, ok := first.Hooks.Get("alarm")
@@ -50,7 +51,7 @@ func TestHooksOfAFile(t *testing.T) {
 			t.Errorf("%s\nwant %q", got, want)
 		}
 	}
-	if gone, changes, err := w.run(parse(t, "{}"), first); err != nil || len(changes) != 2 || gone.Hooks.Len()+gone.Keys.Len() != 0 {
+	if gone, changes, err := w.run(parse(t, "{}"), first); err != nil || len(changes) != 3 || gone.Hooks.Len()+gone.Keys.Len() != 0 {
 		t.Errorf("%v, %v", changes, err)
 	}
 }
@@ -72,6 +73,13 @@ func TestHooksThatAreWrong(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "abc-secret") {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestAHookIsForCertificatesThatExist(t *testing.T) {
+	_, _, err := newWorld().run(parse(t, strings.Replace(hooks, "certificates: [chat]", "certificates: [chatt]", 1)), nil)
+	if err == nil || !strings.Contains(err.Error(), `albion.yaml:5:76: no certificate is called "chatt": did you mean chat?`) {
+		t.Errorf("%v", err)
 	}
 }
 
