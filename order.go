@@ -143,7 +143,7 @@ type Setback struct {
 	Sentence string        // what is wrong
 	Advice   string        // what to do next
 	Words    string        // the CA's own, or the system's
-	Ours     bool          `json:",omitempty"` // the words are not the CA's: whoever presents proofs failed
+	Ours     bool          `json:",omitempty"` // the words are not the CA's: whoever presents proofs failed, or the way to the CA
 	Until    time.Time     // the CA asked to be left alone until then
 	Names    []NameSetback `json:",omitempty"` // of several names those that are to blame
 }

@@ -86,11 +86,11 @@ func retryDetail(detail string, now time.Time) time.Time {
 	return at
 }
 
-// unreachable is an error of the network or of TLS.
+// unreachable is an error of the network or of TLS: the words are this machine's.
 func unreachable(err error, s situation) error {
 	out := &albion.Setback{
 		Kind: albion.SetbackUnavailable, Sentence: "the CA cannot be reached", Advice: "check this machine's way out to the Internet; it is tried again by itself",
-		Words: words(err.Error()),
+		Words: words(err.Error()), Ours: true,
 	}
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError

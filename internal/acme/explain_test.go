@@ -72,7 +72,7 @@ func TestACAThatCannotBeReachedIsExplained(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = c.About(a.context())
-		if s := setback(t, err); s.Kind != albion.SetbackUnavailable || !strings.Contains(s.Sentence, want) {
+		if s := setback(t, err); s.Kind != albion.SetbackUnavailable || !strings.Contains(s.Sentence, want) || !s.Ours {
 			t.Errorf("%+v, want %q", s, want)
 		}
 		c.Close()
