@@ -144,7 +144,7 @@ func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions)
 			err = errors.Join(err, gone)
 		}()
 	}
-	final, err := g.await(ctx, c, cert.Name, begun)
+	final, err := g.await(ctx, c, cert, begun)
 	if err != nil {
 		return "", err
 	}
@@ -163,11 +163,16 @@ func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions)
 const lookEvery = 200 * time.Millisecond
 
 // await shows the steps of an order until the certificate is there, or an
-// attempt has failed.
-func (g *globals) await(ctx context.Context, c *admin.Client, name string, begun time.Time) (*admin.Certificate, error) {
+// attempt has failed. asked is what the request was answered with: the steps of
+// then are old.
+func (g *globals) await(ctx context.Context, c *admin.Client, asked *admin.Certificate, begun time.Time) (*admin.Certificate, error) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
+	name := asked.Name
 	progress, wanted := progress{out: g.out}, newWantedView(g.out)
+	if asked.Issuance != nil {
+		progress.skip(asked.Issuance.Steps)
+	}
 	for {
 		cert, err := c.Certificate(ctx, name)
 		if err != nil {
@@ -221,6 +226,13 @@ type progress struct {
 	out   io.Writer
 	shown int
 	last  string
+}
+
+// skip takes steps as shown.
+func (p *progress) skip(steps []string) {
+	if p.shown = len(steps); p.shown > 0 {
+		p.last = steps[p.shown-1]
+	}
 }
 
 func (p *progress) show(steps []string) {

@@ -102,7 +102,8 @@ func restart(d *albion.Draft, arn albion.ARN) {
 	albion.Put(d, &i)
 }
 
-// hurry ends the wait after a failure.
+// hurry ends the wait after a failure. What earlier attempts did is not shown as
+// steps of the one that follows, unless their order goes on.
 func hurry(d *albion.Draft, arn albion.ARN) {
 	old, ok := d.Issuances.Get(string(arn))
 	if !ok {
@@ -110,6 +111,9 @@ func hurry(d *albion.Draft, arn albion.ARN) {
 	}
 	i := *old
 	i.Next = time.Time{}
+	if i.Order == nil {
+		i.Steps = nil
+	}
 	albion.Put(d, &i)
 }
 

@@ -111,6 +111,28 @@ func TestACertificateMovesToACAAndBack(t *testing.T) {
 	finish(t, d)
 }
 
+// Whoever asks again is shown what happens from now on, and of what was before only
+// the order that goes on.
+func TestAskingAgainForgetsTheStepsOfWhatHasEnded(t *testing.T) {
+	for _, underWay := range []bool{false, true} {
+		d := draft()
+		cert, _ := ask(t, d, nil)
+		i := &albion.Issuance{Certificate: cert.ARN}
+		if underWay {
+			begun(t, d, cert.ARN, noon)
+			old, _ := d.Issuances.Get(string(cert.ARN))
+			*i = *old
+		}
+		i.Steps = []string{"the CA could not be reached"}
+		albion.Put(d, i)
+		ask(t, d, func(in *acm.CARequest) { in.Again = true })
+		if now, _ := d.Issuances.Get(string(cert.ARN)); (len(now.Steps) == 1) != underWay {
+			t.Errorf("under way: %v: %q", underWay, now.Steps)
+		}
+		finish(t, d)
+	}
+}
+
 func TestPlan(t *testing.T) {
 	ca := newAuthority(t)
 	d := draft()
