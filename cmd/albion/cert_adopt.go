@@ -61,6 +61,9 @@ command that ends it: two that renew the same names reach the CA's limits.`,
 			return g.adopt(cmd.Context(), o)
 		},
 	}
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return lineageNames(o.dir, args), cobra.ShellCompDirectiveNoFileComp
+	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.dir, "dir", "/etc/letsencrypt", "certbot's configuration folder")
 	flags.StringVar(&o.caRoot, "ca-root", "", "PEM file of the authority that vouches for a private CA's server")
@@ -89,6 +92,7 @@ type adoptReport struct {
 	DryRun   bool
 	Lineages []adoption
 	Hooks    []string           `json:",omitempty"` // names of those that run the deploy hooks from now on
+	Left     []hookLeft         `json:",omitempty"` // those that do not, though --hooks asked for them
 	Running  []certbot.Schedule // what still runs certbot here
 	Warnings []string           `json:",omitempty"`
 }
@@ -177,6 +181,7 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 			return err
 		}
 		report.merge(result)
+		report.Left = leftHooks(request.Hooks, report.Lineages)
 		return report.look(ctx, c)
 	})
 	if err != nil {
@@ -185,7 +190,7 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 	if g.json {
 		return g.print(report)
 	}
-	return g.showAdoption(&report)
+	return g.showAdoption(&report, o.hooks)
 }
 
 // connectUnless is look where nothing is changed.
@@ -321,7 +326,7 @@ func writeScripts(dataDir string, programs []*certbot.Script) error {
 	return nil
 }
 
-func (g *globals) showAdoption(r *adoptReport) error {
+func (g *globals) showAdoption(r *adoptReport, asked bool) error {
 	var rows [][]string
 	for _, a := range r.Lineages {
 		expires, here := "-", a.MethodHere
@@ -347,12 +352,7 @@ func (g *globals) showAdoption(r *adoptReport) error {
 	for _, a := range r.Lineages {
 		g.showAdopted(&a)
 	}
-	switch hooks := slices.ContainsFunc(r.Lineages, func(a adoption) bool { return len(a.Hooks) > 0 }); {
-	case len(r.Hooks) > 0:
-		fmt.Fprintf(g.out, "After a renewal these run from now on: %s (albion cert hook list). Commands before and after each attempt do not.\n", strings.Join(r.Hooks, ", "))
-	case hooks:
-		fmt.Fprintln(g.out, "Albion runs none of certbot's commands: --hooks takes those that ran after a renewal.")
-	}
+	g.showHooksTaken(r, asked)
 	for _, w := range r.Warnings {
 		fmt.Fprintln(g.out, "warning:", w)
 	}
@@ -361,6 +361,22 @@ func (g *globals) showAdoption(r *adoptReport) error {
 		fmt.Fprintln(g.out, "This was a dry run: nothing has changed.")
 	}
 	return nil
+}
+
+// showHooksTaken says what becomes of the commands that certbot ran around a
+// renewal; asked is whether --hooks was given.
+func (g *globals) showHooksTaken(r *adoptReport, asked bool) {
+	switch hooks := slices.ContainsFunc(r.Lineages, func(a adoption) bool { return len(a.Hooks) > 0 }); {
+	case len(r.Hooks) > 0:
+		fmt.Fprintf(g.out, "After a renewal these run from now on: %s (albion cert hook list). Commands before and after each attempt do not.\n", strings.Join(r.Hooks, ", "))
+	case hooks && !asked:
+		fmt.Fprintln(g.out, "Albion runs none of certbot's commands: --hooks takes those that ran after a renewal.")
+	case hooks && len(r.Left) == 0:
+		fmt.Fprintln(g.out, "No command was taken: certbot ran them before and after each attempt, and --hooks takes those that ran after a renewal.")
+	}
+	for _, h := range r.Left {
+		fmt.Fprintf(g.out, "The hook %s does not run for %s: %s.\n  once that is renewed here, have it run by: %s\n", h.Name, strings.Join(h.Certificates, ", "), h.Why, h.Command)
+	}
 }
 
 // showAdopted says what the row of a lineage leaves open.

@@ -28,14 +28,23 @@ type Script struct {
 // Plan says how Albion proves the names of a lineage. Programs that it would need
 // come into the folder scripts.
 func (l *Lineage) Plan(scripts string) Plan {
-	switch {
-	case l.Problem != "":
+	if l.Problem != "" {
 		return Plan{Decision: l.Problem}
-	case l.Suspended:
-		return l.decide("certbot was told not to renew it (autorenew = False)")
-	case l.Account == nil:
-		return l.decide("without its account nobody has agreed to the CA's terms")
 	}
+	p := l.method(scripts)
+	switch {
+	case p.Decision != "":
+		return p
+	case l.Suspended:
+		return l.decide("certbot was told not to renew it (autorenew = False)", p)
+	case l.Account == nil:
+		return l.decide("without its account nobody has agreed to the CA's terms", p)
+	}
+	return p
+}
+
+// method is how the names were proved, in Albion's words.
+func (l *Lineage) method(scripts string) Plan {
 	switch l.Authenticator {
 	case "webroot", "standalone", "nginx", "apache":
 		return l.unlessWildcard(Plan{Way: string(albion.MethodHTTP)})
@@ -43,22 +52,22 @@ func (l *Lineage) Plan(scripts string) Plan {
 		return l.manual(scripts)
 	case "dns-rfc2136", "dns-cloudflare":
 		if !filepath.IsAbs(l.Credentials) {
-			return l.decide("the configuration names no file with the credentials of " + l.Authenticator)
+			return l.decide("the configuration names no file with the credentials of "+l.Authenticator, Plan{})
 		}
 		return Plan{Way: l.Authenticator + "=" + l.Credentials, Notes: []string{"the server has to be able to read " + l.Credentials}}
 	case "dns-route53":
 		return Plan{Way: l.Authenticator, Notes: []string{"the server needs the AWS credentials that certbot used, in its environment or home folder"}}
 	case "":
-		return l.decide("certbot's configuration does not say how its names were proved")
+		return l.decide("certbot's configuration does not say how its names were proved", Plan{})
 	}
-	return l.decide("Albion knows nothing of certbot's " + l.Authenticator)
+	return l.decide("Albion knows nothing of certbot's "+l.Authenticator, Plan{})
 }
 
 // unlessWildcard refuses what no CA would accept.
 func (l *Lineage) unlessWildcard(p Plan) Plan {
 	names, _ := l.Leaf()
 	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "*.") }) {
-		return l.decide("a wildcard cannot be proved by " + l.Authenticator)
+		return l.decide("a wildcard cannot be proved by "+l.Authenticator, Plan{})
 	}
 	return p
 }
@@ -71,7 +80,7 @@ func (l *Lineage) manual(scripts string) Plan {
 		return Plan{Way: string(albion.MethodHTTP)}
 	}
 	if l.AuthHook == "" {
-		return l.decide("it was proved by hand, with TXT records")
+		return l.decide("it was proved by hand, with TXT records", Plan{})
 	}
 	s := l.script(scripts)
 	return Plan{Way: string(albion.MethodExec) + "=" + s.Path, Script: s}
@@ -97,14 +106,33 @@ esac
 `, l.Name, l.AuthHook, cleanup)}
 }
 
-// decide is a Plan to import a lineage and to say how it could be renewed.
-func (l *Lineage) decide(why string) Plan {
+// decide is a Plan to import a lineage and to say how it could be renewed: as the
+// plan p would, or through one CNAME when that knows no way.
+func (l *Lineage) decide(why string, p Plan) Plan {
 	names, _ := l.Leaf()
-	ask := "albion cert request --name " + l.Name
+	ask := "albion cert request --name " + Quote(l.Name)
 	for _, name := range names {
 		ask += " -d '" + name + "'"
 	}
-	return Plan{Decision: why + ": it is imported and not renewed until you say how, such as: " + ask + " --challenge dns-delegated"}
+	if p.Way == "" {
+		p.Way = string(albion.MethodDelegated)
+	}
+	ask += " --challenge " + Quote(p.Way)
+	if l.Directory != "" && l.Directory != letsEncrypt {
+		ask += " --ca " + Quote(l.Directory)
+	}
+	p.Way, p.Decision = "", why+": it is imported and not renewed until you say how, such as: "+ask+" --accept-tos"
+	return p
+}
+
+// Quote writes a word for a shell.
+func Quote(word string) string {
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/.:_=,+-", r)
+	}) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // Leaf reads the names and the end of a lineage's certificate; nil and "" when it

@@ -129,7 +129,7 @@ func (r *reader) fill(l *Lineage) error {
 	}
 	l.configure(conf)
 	if l.Account, err = r.account(l.Directory, conf.Sub("renewalparams").Text("account")); err != nil {
-		l.note("its account cannot be used (%s): Albion's own takes its place", err)
+		l.note("its account cannot be used: %s", err)
 	}
 	return r.contents(l, conf.Text("archive_dir"))
 }

@@ -269,7 +269,7 @@ func TestMethodsAreMapped(t *testing.T) {
 		{"nginx", "http", "", lineage(t, "nginx", "a.example")},
 		{"apache", "http", "", lineage(t, "apache", "a.example")},
 		{"manual by HTTP", "http", "", lineage(t, "manual", "a.example")},
-		{"manual by DNS without hooks", "", "it was proved by hand, with TXT records: it is imported and not renewed until you say how, such as: albion cert request --name chat -d 'a.example' --challenge dns-delegated", with(lineage(t, "manual", "a.example"), byDNS)},
+		{"manual by DNS without hooks", "", "it was proved by hand, with TXT records: it is imported and not renewed until you say how, such as: albion cert request --name chat -d 'a.example' --challenge dns-delegated --ca https://ca.example.com/ --accept-tos", with(lineage(t, "manual", "a.example"), byDNS)},
 		{"manual by DNS with hooks", "dns-exec=/hooks/chat", "", with(lineage(t, "manual", "a.example"), func(l *certbot.Lineage) { byDNS(l); l.AuthHook = "/bin/auth" })},
 		{"a wildcard by hooks", "dns-exec=/hooks/chat", "", with(lineage(t, "manual", "*.example.com"), func(l *certbot.Lineage) { l.AuthHook = "/bin/auth" })},
 		{"rfc2136", "dns-rfc2136=/etc/rfc.ini", "", with(lineage(t, "dns-rfc2136", "*.example.com"), func(l *certbot.Lineage) { l.Credentials = "/etc/rfc.ini" })},
@@ -279,7 +279,13 @@ func TestMethodsAreMapped(t *testing.T) {
 		{"a provider unknown here", "", "knows nothing of certbot's dns-ovh", lineage(t, "dns-ovh", "*.example.com", "example.com")},
 		{"nothing", "", "does not say how", lineage(t, "", "a.example")},
 		{"a suspended one", "", "autorenew = False", with(lineage(t, "webroot", "a.example"), func(l *certbot.Lineage) { l.Suspended = true })},
-		{"without account", "", "without its account", with(lineage(t, "webroot", "a.example"), func(l *certbot.Lineage) { l.Account = nil })},
+		{"without account", "", "-d 'a.example' --challenge http --accept-tos", with(lineage(t, "webroot", "a.example"), func(l *certbot.Lineage) {
+			l.Account, l.Directory = nil, "https://acme-v02.api.letsencrypt.org/directory"
+		})},
+		{"a script without account", "", "--challenge dns-exec=/hooks/chat --ca", with(lineage(t, "manual", "*.example.com"), func(l *certbot.Lineage) { l.AuthHook, l.Account = "/bin/auth", nil })},
+		{"odd credentials without account", "", `--challenge 'dns-rfc2136=/etc/it'\''s.ini' --ca`, with(lineage(t, "dns-rfc2136", "*.example.com"), func(l *certbot.Lineage) { l.Credentials, l.Account = "/etc/it's.ini", nil })},
+		{"a wildcard by webroot without account", "", "a wildcard cannot be proved by webroot", with(lineage(t, "webroot", "*.example.com"), func(l *certbot.Lineage) { l.Account = nil })},
+		{"without account, why", "", "without its account", with(lineage(t, "webroot", "a.example"), func(l *certbot.Lineage) { l.Account = nil })},
 		{"a wildcard by webroot", "", "a wildcard cannot be proved by webroot", lineage(t, "webroot", "*.example.com")},
 	} {
 		plan := c.l.Plan("/hooks")
