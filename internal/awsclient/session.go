@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Config says as whom and where to ask. Its zero value leaves both to the
@@ -28,7 +29,9 @@ type Session struct {
 // Load finds credentials and region as every AWS tool does. Whether they are good
 // shows at the first question.
 func Load(ctx context.Context, c Config) (*Session, error) {
-	var options []func(*config.LoadOptions) error
+	// The SDK warns on standard error, in a form of its own, of what users cannot
+	// change, between the lines of a log that programs read. What fails is an Error.
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if c.Region != "" {
 		options = append(options, config.WithRegion(c.Region))
 	}
