@@ -63,6 +63,10 @@ func checkHandshake(s *sight, t *tlsSeen) Finding {
 	return f
 }
 
+// longestLead is how long before its end at most a certificate should have been
+// renewed: nobody renews one that lives for years by a sixth of that.
+const longestLead = 30 * 24 * time.Hour
+
 // checkVerdict says what a browser would of the chain and the name.
 func checkVerdict(s *sight, t *tlsSeen) []Finding {
 	leaf := t.chain[0]
@@ -80,7 +84,7 @@ func checkVerdict(s *sight, t *tlsSeen) []Finding {
 	if t.verdict != nil {
 		all = append(all, explainVerdict(s, t))
 	}
-	lead := max(leaf.NotAfter.Sub(leaf.NotBefore)/6, 0)
+	lead := min(max(leaf.NotAfter.Sub(leaf.NotBefore)/6, 0), longestLead)
 	switch left := leaf.NotAfter.Sub(s.now); {
 	case left <= 0 || s.now.Before(leaf.NotBefore):
 	case left < lead:
@@ -124,7 +128,7 @@ func explainVerdict(s *sight, t *tlsSeen) Finding {
 	switch {
 	case errors.As(t.verdict, &name):
 		f.Code, f.Says = "wrong-name", fmt.Sprintf("the certificate is for %s, so browsers refuse it for %s", certified(leaf), s.subject.Name)
-		f.Next = s.certify()
+		f.Next = s.order()
 	case errors.As(t.verdict, &invalid) && invalid.Reason == x509.Expired && s.now.Before(leaf.NotBefore):
 		f.Code, f.Says = "not-yet-valid", fmt.Sprintf("the certificate is not valid before %s", leaf.NotBefore.UTC().Format(time.RFC1123))
 		f.Next = "look at this machine's clock and the server's"
@@ -147,8 +151,27 @@ func explainVerdict(s *sight, t *tlsSeen) Finding {
 	return f
 }
 
-// certify is how to get a certificate for the name.
+// certify is how to get a certificate that clients trust.
 func (s *sight) certify() string {
+	if s.ordered() == "" && s.private() {
+		return "have clients trust the authority, and name it here: `albion doctor " + s.subject.Name + " --ca-root ca.pem`"
+	}
+	return s.order()
+}
+
+// order is how to get a certificate for the name.
+func (s *sight) order() string {
+	if ordered := s.ordered(); ordered != "" {
+		return ordered
+	}
+	if s.private() {
+		return "no public CA issues for it: let the local CA do so, with `domains: [" + s.subject.Name + "]` and `issuer: local` in the configuration file, and have clients trust that"
+	}
+	return "get a certificate for it: `albion cert request -d " + s.subject.Name + " --email YOU`"
+}
+
+// ordered says how it stands with an order for the name; "" when there is none.
+func (s *sight) ordered() string {
 	for _, c := range s.known.Certificates {
 		if !slices.Contains(c.Domains, s.subject.Name) {
 			continue
@@ -160,10 +183,15 @@ func (s *sight) certify() string {
 			return fmt.Sprintf("wait: %s is being ordered, `albion cert list` shows it", c.Name)
 		}
 	}
-	if s.subject.Addr.IsValid() || reserved(s.subject.Name) {
-		return "have clients trust the authority, and name it here: `albion doctor " + s.subject.Name + " --ca-root ca.pem`"
+	return ""
+}
+
+// private says whether no public CA issues for the subject.
+func (s *sight) private() bool {
+	if s.subject.Addr.IsValid() {
+		return !public(s.subject.Addr)
 	}
-	return "get a certificate for it: `albion cert request -d " + s.subject.Name + " --email YOU`"
+	return reserved(s.subject.Name)
 }
 
 // certified lists a few names of a certificate.

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -74,6 +75,58 @@ func pool(all ...*signer) *x509.CertPool {
 	return p
 }
 
+// What is advised fits what is wrong: trust mends no wrong name, and no public CA
+// issues for names and addresses of a private network.
+func TestAdviceForACertificate(t *testing.T) {
+	elsewhere := authority(t, nil, "Elsewhere")
+	trust, ask, local := "have clients trust the authority", "`albion cert request -d ", "`issuer: local`"
+	for _, c := range []struct {
+		subject   string
+		rightName bool
+		want      string
+	}{
+		{"chat.example.com", false, ask + "chat.example.com "},
+		{"chat.example.com", true, ask + "chat.example.com "},
+		{"203.0.113.9", false, ask + "203.0.113.9 "},
+		{"203.0.113.9", true, ask + "203.0.113.9 "},
+		{"2a00::9", false, ask + "2a00::9 "},
+		{"10.0.0.1", false, local},
+		{"10.0.0.1", true, trust},
+		{"wiki.corp", false, local},
+		{"wiki.corp", true, trust},
+	} {
+		subject, err := ParseSubject(c.subject, 80)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf := server(t, elsewhere, func(x *x509.Certificate) {
+			switch {
+			case !c.rightName:
+				x.DNSNames = []string{"other.example.com"}
+			case subject.Addr.IsValid():
+				x.IPAddresses = []net.IP{subject.Addr.AsSlice()}
+			default:
+				x.DNSNames = []string{subject.Name}
+			}
+		})
+		s := usual(t)
+		s.subject = subject
+		chain := []*x509.Certificate{leaf.cert, elsewhere.cert}
+		// A name is judged after trust, so the one that is wrong is of a root that is known.
+		roots := pool(elsewhere)
+		if c.rightName {
+			roots = pool(authority(t, nil, "Another"))
+		}
+		verdict := verify(chain, subject.Name, now, roots)
+		s.tls = []tlsSeen{{addr: netip.AddrPortFrom(here, 443), version: tls.VersionTLS13, chain: chain, verdict: verdict, private: verdict}}
+		f := checkCertificate(s)[0]
+		code := map[bool]string{true: "untrusted", false: "wrong-name"}[c.rightName]
+		if f.Code != code || !strings.Contains(f.Next, c.want) {
+			t.Errorf("%s: %s: %s, want %s: %s", c.subject, f.Code, f.Next, code, c.want)
+		}
+	}
+}
+
 func TestCertificate(t *testing.T) {
 	root := authority(t, nil, "Good Root")
 	between := authority(t, root, "Good Issuer")
@@ -106,6 +159,7 @@ func TestCertificate(t *testing.T) {
 	judge(t, checkCertificate,
 		view{"good", shown(v13, good, between), []string{"ok certificate", "ok tls"}, "valid until 2027-02-19 (89 days), from “Good Issuer”"},
 		view{"for another name", shown(v13, server(t, between, func(c *x509.Certificate) { c.DNSNames = []string{"other.example.com"} }), between), []string{"problem wrong-name", "ok tls"}, "is for other.example.com"},
+		view{"far from over, of one that lives for years", shown(v13, until(now.Add(-9*365*24*time.Hour), now.Add(365*24*time.Hour)), between), []string{"ok certificate", "ok tls"}, "365 days"},
 		view{"over", shown(v13, until(now.Add(-90*24*time.Hour), now.Add(-time.Hour)), between), []string{"problem expired", "ok tls"}, "2026-11-22"},
 		view{"not begun", shown(v13, until(now.Add(time.Hour), now.Add(90*24*time.Hour)), between), []string{"problem not-yet-valid", "ok tls"}, ""},
 		view{"nearly over", shown(v13, until(now.Add(-80*24*time.Hour), now.Add(10*24*time.Hour)), between), []string{"warning expires-soon", "ok tls"}, "10 days"},
