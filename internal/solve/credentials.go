@@ -17,7 +17,7 @@ import (
 func credentials(file, prefix string, keys ...string) (map[string]string, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("solve: read the credentials: %w", err)
+		return nil, setback("the file with the credentials, "+file+", cannot be read", "it has to be there, and readable to the user that runs Albion", reason(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -27,7 +27,7 @@ func credentials(file, prefix string, keys ...string) (map[string]string, error)
 	// As certbot has it, the file may be shared with a group. Windows keeps access
 	// lists in place of modes.
 	if mode := info.Mode().Perm(); mode&0o007 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("solve: %s is open to everybody on this machine (mode %04o): run `chmod 600 %s`, and have the credentials replaced if others work here", file, mode, file)
+		return nil, setback(fmt.Sprintf("%s is open to everybody on this machine (mode %04o)", file, mode), fmt.Sprintf("run `chmod 600 %s`, and have the credentials replaced if others work here", file), nil)
 	}
 	const most = 64 << 10
 	raw, err := io.ReadAll(io.LimitReader(f, most+1))

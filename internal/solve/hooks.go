@@ -39,7 +39,7 @@ func newHooks(s *Solvers, w *watch, r *albion.Request) (*hooks, error) {
 	}
 	for _, program := range []string{h.auth[0], h.cleanup[0]} {
 		if _, err := exec.LookPath(program); err != nil {
-			return nil, fmt.Errorf("solve: the hook %s cannot be run: %w", program, errors.Unwrap(err))
+			return nil, setback("the hook "+program+" cannot be run", "it has to be a program that is there and that the user of Albion may run", errors.Unwrap(err))
 		}
 	}
 	return h, nil

@@ -222,7 +222,7 @@ func TestRefusesCredentialsThatAreNone(t *testing.T) {
 		}
 	}
 	var s *albion.Setback
-	if _, err := solve.New(solve.Config{}).For(t.Context(), &albion.Request{Method: albion.MethodCloudflare, Argument: "/not/there"}, nil); err == nil || errors.As(err, &s) {
+	if _, err := solve.New(solve.Config{}).For(t.Context(), &albion.Request{Method: albion.MethodCloudflare, Argument: "/not/there"}, nil); !errors.As(err, &s) || s.Sentence != "the file with the credentials, /not/there, cannot be read" {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

@@ -3,7 +3,9 @@ package solve
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"strings"
@@ -85,14 +87,38 @@ func (s *Solvers) For(ctx context.Context, r *albion.Request, tell func([]albion
 	default:
 		return nil, fmt.Errorf("solve: the challenge %s is not presented here", r.Way())
 	}
+	var known *albion.Setback
+	if err != nil && r.Method.TakesFile() && !errors.As(err, &known) {
+		return nil, setback(plain(strings.TrimPrefix(err.Error(), "solve: ")), "mend the file, and request the certificate again; it is tried again by itself too", nil)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &records{watch: w, keeper: k, way: r.Way()}, nil
 }
 
+// Check says what is wrong with the file, folder or program that a request names
+// to prove names by, as For would; nil for methods that name none.
+func (s *Solvers) Check(ctx context.Context, r *albion.Request) error {
+	if !r.Method.TakesFile() {
+		return nil
+	}
+	_, err := s.For(ctx, r, nil)
+	return err
+}
+
 // Wait returns when everything that solvers opened is closed.
 func (s *Solvers) Wait() { s.gate.live.Wait() }
+
+// reason is what an operation on a file failed of, without the file, which the
+// sentence names.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
 
 // setback is why a name cannot be proved, and what to do; err may be nil.
 func setback(sentence, advice string, err error) *albion.Setback {

@@ -39,7 +39,7 @@ func newWebroot(s *Solvers, dir string) (*webroot, error) {
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("solve: the folder of the web server: %w", err)
+		return nil, setback("the folder "+dir+" cannot be opened", "it has to be the folder that the web server shows, and writable", reason(err))
 	}
 	return &webroot{s, dir}, root.Close()
 }
