@@ -138,6 +138,9 @@ func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions)
 	if err != nil {
 		return "", err
 	}
+	for _, line := range cert.Warnings {
+		fmt.Fprintln(g.err, "warning: "+line)
+	}
 	if o.dryRun {
 		defer func() {
 			_, gone := c.DeleteCertificate(context.WithoutCancel(ctx), cert.Name)

@@ -104,9 +104,11 @@ func (s *server) watch(ctx context.Context, w *watcher, hangup <-chan os.Signal)
 func (s *server) reapply(ctx context.Context, path string, data []byte) {
 	result, err := s.service.Apply(ctx, admin.ApplyRequest{Name: path, Data: data})
 	if err != nil {
+		s.refusal.Store(&admin.Refusal{File: path, Problem: err.Error(), At: time.Now()})
 		s.log.Error("the changed file is refused, what runs goes on", "file", path, "error", err.Error())
 		return
 	}
+	s.refusal.Store(nil)
 	for _, c := range result.Changes {
 		s.log.Info("applied", "change", c.Text)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,14 +36,15 @@ type server struct {
 	edge     *edge.Edge
 	names    *dns.Server
 	service  *admin.Service
-	manager  *acm.Manager      // of certificates that CAs issue
-	resolver *resolve.Resolver // asks the name servers of others
-	solvers  *solve.Solvers    // present what our own listeners and zones do not answer
-	served   served            // which State the data plane serves
-	volatile bool              // the data folder may be in memory
-	socket   net.Listener      // the operator's
-	public   net.Listener      // metrics, health and status; nil: none
-	ending   func(clients int) // called when the end begins; may be nil
+	manager  *acm.Manager                  // of certificates that CAs issue
+	resolver *resolve.Resolver             // asks the name servers of others
+	solvers  *solve.Solvers                // present what our own listeners and zones do not answer
+	served   served                        // which State the data plane serves
+	refusal  atomic.Pointer[admin.Refusal] // of the last edit of the watched file; nil: it is in force
+	volatile bool                          // the data folder may be in memory
+	socket   net.Listener                  // the operator's
+	public   net.Listener                  // metrics, health and status; nil: none
+	ending   func(clients int)             // called when the end begins; may be nil
 }
 
 // serverOptions is what the commands that serve have in common.
@@ -95,7 +97,7 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	if err := srv.openSolvers(o.solve); err != nil {
 		return nil, err
 	}
-	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Beacon: light.token, Wanted: srv.manager.Wanted, Version: version()})
+	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Beacon: light.token, Wanted: srv.manager.Wanted, Refused: srv.refusal.Load, Provable: srv.solvers.Check, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
 		return nil, err
 	}

@@ -49,6 +49,9 @@ func (g *globals) showStatus(s *admin.Status) error {
 	case !s.Running:
 		fmt.Fprintf(g.out, "Nothing runs on %s: this is what would be served.\n\n", g.dataDir)
 	}
+	if r := s.Refused; r != nil {
+		fmt.Fprintf(g.out, "The edit of %s at %s is refused, and what it said before runs on:\n%s\n\n", r.File, r.At.Local().Format(time.DateTime), r.Problem)
+	}
 	if err := g.showListeners(s.Listeners); err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/albion-lb/albion/internal/acm"
 )
 
+const declaredWarning = "a configuration file declares this certificate: applying it again brings its own contents back"
+
 // ImportRequest is a certificate from outside.
 type ImportRequest struct {
 	Name    string // "" means the leaf's first domain
@@ -43,6 +45,7 @@ type Certificate struct {
 	Issuance     *Issuance  `json:",omitempty"` // of one that a CA issues
 	Deliveries   []Delivery `json:",omitempty"`
 	Chain        string     `json:",omitempty"` // PEM; only when one certificate is asked for
+	Warnings     []string   `json:",omitempty"` // of what was just asked for
 }
 
 // Import keeps a certificate under a name, or replaces the one that has it.
@@ -69,7 +72,7 @@ func (s *Service) Import(ctx context.Context, in ImportRequest) (*ImportResult, 
 		return nil, err
 	}
 	if declared {
-		out.Warnings = append(out.Warnings, "a configuration file declares this certificate: applying it again brings its own contents back")
+		out.Warnings = append(out.Warnings, declaredWarning)
 	}
 	cert, _ := state.Certificates.Get(string(arn))
 	out.Certificate = s.describe(state, cert, listenersByCertificate(state))

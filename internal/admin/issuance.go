@@ -46,6 +46,9 @@ func (s *Service) Request(ctx context.Context, in CertificateRequest) (*Certific
 	if s.cfg.Seen == nil {
 		return nil, albion.Errorf(albion.CodeInvalidConfiguration, "nothing runs on this data folder that could answer the CA: start `albion up` or `albion serve` first, with a listener on port 80 or 443")
 	}
+	if err := s.provable(ctx, in.Challenge); err != nil {
+		return nil, err
+	}
 	var arn albion.ARN
 	state, err := s.cfg.Store.Update(ctx, func(d *albion.Draft) error {
 		cert, _, err := acm.Request(d, acm.CARequest{
@@ -65,7 +68,26 @@ func (s *Service) Request(ctx context.Context, in CertificateRequest) (*Certific
 		return nil, albion.Errorf(albion.CodeCertificateNotFound, "the certificate was deleted meanwhile")
 	}
 	shown := s.describe(state, cert, listenersByCertificate(state))
+	if cert.Origin == albion.OriginFile {
+		shown.Warnings = append(shown.Warnings, declaredWarning)
+	}
 	return &shown, nil
+}
+
+// provable refuses a method that cannot begin, before anything is changed: what is
+// in place may be good, and its next renewal depends on it.
+func (s *Service) provable(ctx context.Context, challenge string) error {
+	method, argument, err := albion.ParseMethod(challenge)
+	if err != nil || s.cfg.Provable == nil {
+		return err
+	}
+	r := &albion.Request{Method: method, Argument: argument}
+	if err := s.cfg.Provable(ctx, r); err != nil {
+		e := albion.Errorf(albion.CodeInvalidParameter, "names cannot be proved by %s: %s; nothing was changed", r.Way(), err)
+		e.Field = "ValidationMethod"
+		return e
+	}
+	return nil
 }
 
 // issuance tells how it stands with a certificate of a CA; nil for others.

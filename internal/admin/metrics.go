@@ -16,11 +16,19 @@ func states() []string {
 	}
 }
 
-// certificateMetrics tells how each certificate fares, and what waits for hooks.
+// certificateMetrics tells whether the configuration file is in force, how each
+// certificate fares, and what waits for hooks.
 func (s *Service) certificateMetrics() []albion.Metric {
 	var all []albion.Metric
 	gauge := func(name, help string, value float64, labels ...albion.Label) {
 		all = append(all, albion.Metric{Name: name, Help: help, Kind: albion.Gauge, Value: value, Labels: labels})
+	}
+	if s.cfg.Refused != nil {
+		value := 0.0
+		if s.refused() != nil {
+			value = 1
+		}
+		gauge("albion_configuration_refused", "1 while the configuration file holds an edit that was refused: what runs is what it said before.", value)
 	}
 	for _, c := range s.Certificates() {
 		labels := []albion.Label{{Name: "name", Value: c.Name}, {Name: "arn", Value: string(c.ARN)}}

@@ -28,10 +28,14 @@ type Config struct {
 	Seen    func() albion.Seen
 	Metrics func() []albion.Metric
 	Wanted  func(albion.ARN) []albion.Wanted // what a certificate's order waits for; nil: nothing
-	Beacon  func() (token, answer string)    // what the data plane answers at the CA's place; nil: nothing
-	Version string
-	Now     func() time.Time // nil: time.Now
-	Rand    io.Reader        // nil: crypto/rand
+	Refused func() *Refusal                  // the last edit of the watched file, when it was refused; nil: none is watched
+	// Provable says what is wrong with the file, folder or program that a request
+	// names to prove names by; nil: nobody looks.
+	Provable func(context.Context, *albion.Request) error
+	Beacon   func() (token, answer string) // what the data plane answers at the CA's place; nil: nothing
+	Version  string
+	Now      func() time.Time // nil: time.Now
+	Rand     io.Reader        // nil: crypto/rand
 }
 
 // Service is the operations. Its methods may be called from anywhere.

@@ -15,9 +15,10 @@ import (
 
 // Status is how everything stands.
 type Status struct {
-	Version       string // of the program
-	Configuration uint64 // version of the State
-	Running       bool   // a data plane serves it
+	Version       string   // of the program
+	Configuration uint64   // version of the State
+	Running       bool     // a data plane serves it
+	Refused       *Refusal `json:",omitempty"` // the last edit of the configuration file, when it is not in force
 	Listeners     []Listener
 	Certificates  []Certificate
 	TargetGroups  []TargetGroup
@@ -68,7 +69,7 @@ type Target struct {
 func (s *Service) Status() Status {
 	state := s.cfg.Store.State()
 	out := Status{
-		Version: s.cfg.Version, Configuration: state.Version, Running: s.cfg.Seen != nil,
+		Version: s.cfg.Version, Configuration: state.Version, Running: s.cfg.Seen != nil, Refused: s.refused(),
 		Listeners: []Listener{}, Certificates: s.Certificates(), TargetGroups: []TargetGroup{},
 	}
 	out.Authority, _ = acm.Authority(state)
