@@ -166,6 +166,7 @@ func TestBrokenAnswersLookBroken(t *testing.T) {
 }
 
 func TestSlowClientsAreNotWaitedForForEver(t *testing.T) {
+	t.Parallel() // it waits
 	b := newBalancer(t, func(v *proxy.View) { v.Attributes.IdleTimeout = time.Second }, web(t, echo))
 	for _, c := range []struct {
 		name, text string

@@ -247,6 +247,7 @@ func readFrame(f *http2.Framer, want http2.FrameType) error {
 // A stream may be quiet for less than the idle timeout again and again, and no
 // longer at once.
 func TestTheIdleTimeoutOfStreams(t *testing.T) {
+	t.Parallel() // it waits
 	_, _, address := newCalls(t, "a")
 	s := newSpeaking(t, albion.GRPC, address)
 	view := s.view

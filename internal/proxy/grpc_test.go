@@ -236,6 +236,7 @@ func TestATargetThatLeavesLosesNoCall(t *testing.T) {
 // A target that sees to it that somebody is there gets its answers, while nobody
 // says anything else.
 func TestTheKeepaliveOfATarget(t *testing.T) {
+	t.Parallel() // it waits
 	_, _, address := newCalls(t, "a", grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Second, Timeout: 500 * time.Millisecond}))
 	s := newSpeaking(t, albion.GRPC, address)
 	chat := stream(lasting(t, 20*time.Second), t, s.dialGRPC(), "Chat")

@@ -74,6 +74,7 @@ func TestIdleClientsHoldNoGoroutine(t *testing.T) {
 }
 
 func TestIdleClientsEndInTimeThoughParked(t *testing.T) {
+	t.Parallel() // it waits
 	const idle = 4500 * time.Millisecond
 	b := newBalancer(t, func(v *proxy.View) { v.Attributes.IdleTimeout = idle }, web(t, echo))
 	begun := time.Now()
@@ -88,6 +89,7 @@ func TestIdleClientsEndInTimeThoughParked(t *testing.T) {
 }
 
 func TestCutEndsParkedClients(t *testing.T) {
+	t.Parallel() // it waits
 	b := newBalancer(t, nil, parrot(t, ""))
 	idle, tunnel := b.dial(), b.upgrade("")
 	parked(t)

@@ -90,6 +90,7 @@ func TestTargetThatStopsReadingDoesNotHoldTheAnswerUp(t *testing.T) {
 }
 
 func TestUnfinishedHeadsAreLoggedForWhatTheyAre(t *testing.T) {
+	t.Parallel() // it waits
 	b := newBalancer(t, func(v *proxy.View) { v.Attributes.IdleTimeout = time.Second }, web(t, echo))
 	first := b.dial()
 	first.say("GET /before HTTP/1.1\r\nHost: a\r\nUser-Agent: " + strings.Repeat("u", 5000) + "\r\n\r\n")
@@ -267,6 +268,7 @@ func TestRequestsSentAheadAreNotLost(t *testing.T) {
 // Answers on a slow connection are not kept in memory, and a client that never
 // reads is let go.
 func TestClientThatDoesNotReadIsLetGo(t *testing.T) {
+	t.Parallel() // it waits
 	gone := make(chan error, 1)
 	b := newBalancer(t, func(v *proxy.View) { v.Attributes.IdleTimeout = time.Second }, web(t, func(w http.ResponseWriter, r *http.Request) {
 		chunk := make([]byte, 64<<10)

@@ -215,6 +215,7 @@ func TestHalfClosedTunnelsGoOn(t *testing.T) {
 }
 
 func TestSilentTunnelsEnd(t *testing.T) {
+	t.Parallel() // it waits
 	ended := make(chan error, 1)
 	b := newBalancer(t, func(v *proxy.View) { v.Attributes.IdleTimeout = time.Second }, upgradable(t, func(p peer) {
 		io.WriteString(p, switched)
@@ -236,6 +237,7 @@ func TestSilentTunnelsEnd(t *testing.T) {
 }
 
 func TestTrafficInOneDirectionKeepsATunnel(t *testing.T) {
+	t.Parallel() // it waits
 	const beats = 25
 	b := newBalancer(t, func(v *proxy.View) { v.Attributes.IdleTimeout = time.Second }, upgradable(t, func(p peer) {
 		io.WriteString(p, switched)
@@ -257,6 +259,7 @@ func TestTrafficInOneDirectionKeepsATunnel(t *testing.T) {
 }
 
 func TestTunnelsOfADeregisteredTargetEndWithItsDelay(t *testing.T) {
+	t.Parallel() // it waits
 	first, second := parrot(t, "1"), parrot(t, "2")
 	b := newBalancer(t, nil, first, second)
 	b.group.Attributes.DeregistrationDelay = 2 * time.Second
