@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode"
 )
 
 // PEM is one certificate in certbot's four files.
@@ -50,7 +52,7 @@ type Written struct {
 // certbot itself looks after there is refused.
 func WriteLive(dir, name string, contents PEM) (Written, error) {
 	none := Written{}
-	if !filepath.IsLocal(name) || strings.ContainsAny(name, `/\:`) || name[0] == '.' {
+	if !isFolderName(name) {
 		return none, fmt.Errorf("%q cannot be the name of a folder", name)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -81,6 +83,12 @@ func WriteLive(dir, name string, contents PEM) (Written, error) {
 	return Written{filepath.Join(dir, "live", name), version, changed}, nil
 }
 
+// isFolderName says whether a lineage's name can be that of its folders, whatever
+// the system is.
+func isFolderName(name string) bool {
+	return filepath.IsLocal(name) && !strings.ContainsAny(name, `/\:`) && name[0] != '.' && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
 type liveWriter struct {
 	root          *os.Root
 	live, archive string // in root
@@ -107,12 +115,8 @@ func (w *liveWriter) folder(name string) error {
 
 // version returns the one that holds these contents, written if need be.
 func (w *liveWriter) version(contents PEM) (number int, changed bool, err error) {
-	f, err := w.root.Open(w.archive)
+	files, err := w.list(w.archive)
 	if err != nil {
-		return 0, false, err
-	}
-	files, err := f.Readdirnames(-1)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return 0, false, err
 	}
 	if last := newest(files); last > 0 && w.holds(last, contents) {
@@ -134,14 +138,47 @@ func (w *liveWriter) version(contents PEM) (number int, changed bool, err error)
 	return number, true, w.sync(w.archive)
 }
 
+// list names what is in a folder, which may belong to somebody else.
+func (w *liveWriter) list(dir string) ([]string, error) {
+	f, err := w.root.OpenFile(dir, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	files, err := f.Readdirnames(maxVersions + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if len(files) > maxVersions {
+		return nil, fmt.Errorf("%s holds more than %d files: remove old versions there", dir, maxVersions)
+	}
+	return files, nil
+}
+
 func (w *liveWriter) holds(version int, contents PEM) bool {
 	for _, kind := range kinds {
-		data, err := w.root.ReadFile(path.Join(w.archive, file(kind, version)))
-		if err != nil || !bytes.Equal(data, contents.of(kind)) {
+		if !w.same(path.Join(w.archive, file(kind, version)), contents.of(kind)) {
 			return false
 		}
 	}
 	return true
+}
+
+// same says whether a regular file holds just that. Who owns the folder may have
+// put anything in its place: nothing is waited for, and no more is read than can
+// be right.
+func (w *liveWriter) same(name string, want []byte) bool {
+	f, err := w.root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // only read from
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(want)) {
+		return false
+	}
+	data, err := io.ReadAll(io.LimitReader(f, int64(len(want))+1))
+	return err == nil && bytes.Equal(data, want)
 }
 
 // create writes a file that is not there yet.
@@ -198,7 +235,7 @@ func (w *liveWriter) sync(dir string) error {
 	if runtime.GOOS == "windows" { // has no such thing
 		return nil
 	}
-	f, err := w.root.Open(dir)
+	f, err := w.root.OpenFile(dir, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return err
 	}

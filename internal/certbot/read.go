@@ -118,6 +118,9 @@ func (r *reader) lineage(name string) Lineage {
 
 // fill reads a lineage's configuration, its account and its newest files.
 func (r *reader) fill(l *Lineage) error {
+	if !isFolderName(l.Name) {
+		return fmt.Errorf("%q cannot be the name of a lineage", l.Name)
+	}
 	path := filepath.Join(r.dir, "renewal", l.Name+".conf")
 	data, err := readFile(path)
 	if err != nil {
@@ -204,7 +207,9 @@ func (r *reader) contents(l *Lineage, archive string) error {
 		// A copy of the tree is read, and not what it was copied from.
 		dir = filepath.Join(r.dir, "archive", filepath.Base(filepath.Clean(archive)))
 		if _, err := os.Stat(dir); err != nil && filepath.IsAbs(archive) {
-			dir = filepath.Clean(archive)
+			if dir = filepath.Clean(archive); !strings.HasPrefix(dir, filepath.Join(r.dir, "archive")+string(filepath.Separator)) {
+				l.note("its files are read from %s, which is outside of %s", dir, r.dir)
+			}
 		}
 	}
 	files, err := names(dir, maxVersions)
@@ -262,7 +267,7 @@ func versionOf(name string) int {
 
 // names lists a folder, sorted.
 func names(dir string, most int) ([]string, error) {
-	f, err := os.Open(dir)
+	f, err := os.OpenFile(dir, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -279,20 +284,21 @@ func names(dir string, most int) ([]string, error) {
 }
 
 // readFile reads one regular file. Anything else, such as a pipe, might never
-// end.
+// end; it is what has been opened that is looked at, and not what had the name
+// before.
 func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	defer func() { _ = f.Close() }() // only read from
+	info, err := f.Stat()
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, unreadable(path, err)
-	}
-	defer func() { _ = f.Close() }() // only read from
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, unreadable(path, err)

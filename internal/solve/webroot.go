@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -37,17 +39,23 @@ func newWebroot(s *Solvers, dir string) (*webroot, error) {
 	if s.notes.dir == "" {
 		return nil, errors.New("solve: there is no folder to remember what was made")
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := openFolder(dir)
 	if err != nil {
 		return nil, setback("the folder "+dir+" cannot be opened", "it has to be the folder that the web server shows, and writable", reason(err))
 	}
 	return &webroot{s, dir}, root.Close()
 }
 
+// openFolder opens nothing but a folder: with a separator at the end, a pipe of
+// that name is not waited for (path_resolution(7)).
+func openFolder(dir string) (*os.Root, error) {
+	return os.OpenRoot(dir + string(filepath.Separator))
+}
+
 // Present writes the files. That they can be fetched from here is looked at and
 // only warned of: many networks let nobody inside reach their own public address.
 func (w *webroot) Present(ctx context.Context, all []acme.Presentation) error {
-	root, err := os.OpenRoot(w.dir)
+	root, err := openFolder(w.dir)
 	if err != nil {
 		return setback("the folder "+w.dir+" cannot be opened", "it has to be the folder that the web server shows, and writable", err)
 	}
@@ -101,11 +109,33 @@ func (w *webroot) makeFolders(root *os.Root) error {
 		if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if err := root.Chmod(name, 0o755); err != nil { // whatever the umask is, the web server reads it
+		if err := showFolder(root, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// showFolder lets everybody read a folder, whatever the umask is: the web server
+// does.
+func showFolder(root *os.Root, name string) error {
+	if runtime.GOOS == "windows" { // has no such bits
+		return nil
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// By now it may be something else than what was made.
+	info, err := f.Stat()
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no folder", name)
+	}
+	if err != nil {
+		return err
+	}
+	return f.Chmod(0o755)
 }
 
 // made lists the folders that are ours.
@@ -137,7 +167,7 @@ func write(root *os.Root, name, text string) error {
 // CleanUp removes the files, and the folders that were made for them once nothing
 // is in them.
 func (w *webroot) CleanUp(_ context.Context, all []acme.Presentation) error {
-	root, err := os.OpenRoot(w.dir)
+	root, err := openFolder(w.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return w.notes.drop(w.noteKey())
 	}
@@ -150,8 +180,8 @@ func (w *webroot) CleanUp(_ context.Context, all []acme.Presentation) error {
 		if !isToken(p.Token) {
 			continue // it was never written
 		}
-		text, failed := root.ReadFile(name)
-		if failed == nil && string(text) == p.Proof {
+		ours, failed := holdsText(root, name, p.Proof)
+		if ours {
 			failed = root.Remove(name)
 		}
 		if failed != nil && !errors.Is(failed, fs.ErrNotExist) {
@@ -159,6 +189,37 @@ func (w *webroot) CleanUp(_ context.Context, all []acme.Presentation) error {
 		}
 	}
 	return errors.Join(err, w.removeFolders(root))
+}
+
+// holdsText says whether a regular file holds just that text. Whoever writes to the
+// folder, too, may have put anything in its place: nothing is waited for, and no
+// more is read than can be right.
+func holdsText(root *os.Root, name, text string) (bool, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(text)) {
+		return false, err
+	}
+	found, err := io.ReadAll(io.LimitReader(f, int64(len(text))+1))
+	return err == nil && string(found) == text, err
+}
+
+// isEmpty says whether nothing is in a folder, of which one entry is read.
+func isEmpty(root *os.Root, name string) (bool, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
 }
 
 // removeFolders removes those that are ours and empty, from the innermost.
@@ -170,11 +231,11 @@ func (w *webroot) removeFolders(root *os.Root) error {
 		return err
 	}
 	for i := len(made) - 1; i >= 0; i-- {
-		entries, err := fs.ReadDir(root.FS(), made[i])
+		empty, err := isEmpty(root, made[i])
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil || len(entries) > 0 {
+		if err != nil || !empty {
 			return err // another order's files, or somebody else's
 		}
 		if err := root.Remove(made[i]); err != nil {

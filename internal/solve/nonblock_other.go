@@ -1,0 +1,6 @@
+//go:build !unix
+
+package solve
+
+// nonblock changes nothing: folders here hold no pipes.
+const nonblock = 0
