@@ -51,10 +51,17 @@ func (c *checker) checkCertificates(certificates []*Certificate) {
 // certificateName checks a name that may also become a folder's: what domain
 // names hold, and a little more.
 func (s subject) certificateName(name string) {
-	bad := strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.*+@:") != ""
-	if name == "" || len(name) > 255 || bad || name[0] == '.' {
+	if !NameFits(name) {
 		s.wrong(CodeValidation, "Name", "a name is 1 to 255 letters, digits and -_.*+@: and does not begin with a dot")
 	}
+}
+
+// NameFits says whether a certificate or a hook can be called that: 1 to 255
+// letters, digits and -_.*+@: of which the first is no dot.
+func NameFits(name string) bool {
+	const signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.*+@:"
+	strange := strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(signs, r) })
+	return !strange && name != "" && len(name) <= 255 && name[0] != '.'
 }
 
 // chain checks that a chain is certificates and nothing else. The keys are kept

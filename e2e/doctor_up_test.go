@@ -15,7 +15,7 @@ func TestUpAsksTheDoctorWhyAnOrderFailed(t *testing.T) {
 	said("the CA's words: ")
 	said("^  the doctor finds: this machine's name server does not answer")
 	said("^  next: .*--resolver")
-	said("albion doctor chat.example.com` shows more")
+	said("albion doctor chat.example.com:[0-9]+ --data .+` shows more")
 	said("it is tried again at")
 	end()
 }

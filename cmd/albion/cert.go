@@ -153,7 +153,7 @@ func (g *globals) showCertificate(c *admin.Certificate) {
 	for _, line := range [][2]string{
 		{"Name", c.Name}, {"ARN", string(c.ARN)}, {"Names", strings.Join(c.Domains, ", ")}, {"State", state},
 		{"Valid", c.NotBefore.Local().Format(time.DateTime) + " to " + c.NotAfter.Local().Format(time.DateTime)},
-		{"Issuer", string(c.Issuer)}, {"Key", c.KeyAlgorithm}, {"Serial", c.Serial}, {"Used by", orDash(strings.Join(c.UsedBy, ", "))},
+		{"Issuer", issuerWord(c)}, {"Key", c.KeyAlgorithm}, {"Serial", c.Serial}, {"Used by", orDash(strings.Join(c.UsedBy, ", "))},
 		{"Method", c.Method}, {"Next", orDash(c.Next)}, {"Served", orDash(servedWords(c))},
 	} {
 		fmt.Fprintf(g.out, "%-8s %s\n", line[0], line[1])

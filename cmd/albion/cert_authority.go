@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -103,7 +104,7 @@ func (s *secretReader) read(where string) (string, error) {
 	var data []byte
 	var err error
 	if file {
-		data, err = readFile(name)
+		data, err = readSecret(name)
 	} else if s.used {
 		err = errors.New("the input holds one secret only: give the other one as @FILE")
 	} else {
@@ -115,4 +116,20 @@ func (s *secretReader) read(where string) (string, error) {
 		err = errors.New("there is no secret in it")
 	}
 	return text, err
+}
+
+// readSecret reads a file that holds a secret.
+func readSecret(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: the secret is read from it", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if len(data) > maxSecretFile {
+		err = fmt.Errorf("%s is larger than %d bytes: that is no secret", name, maxSecretFile)
+	}
+	return data, errors.Join(err, f.Close())
 }

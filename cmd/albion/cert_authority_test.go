@@ -14,24 +14,29 @@ func TestKeysOfCAsAreKeptOffTheCommandLine(t *testing.T) {
 	if err := os.WriteFile(file, []byte("from-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	large := file + ".large"
+	if err := os.WriteFile(large, make([]byte, maxSecretFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		options bindingOptions
 		env     bool
 		want    string // KID:MAC of each CA
 		problem string
 	}{
-		"nothing":         {want: ":"},
-		"plain":           {options: bindingOptions{keyID: "k", mac: "m"}, want: "k:m"},
-		"a file":          {options: bindingOptions{keyID: "k", mac: "@" + file}, want: "k:from-file"},
-		"the input":       {options: bindingOptions{keyID: "k", mac: "-"}, want: "k:from-input"},
-		"the environment": {env: true, want: "kid-env:mac-env"},
-		"a pair":          {options: bindingOptions{pairs: []string{"k:-"}}, want: "k:from-input"},
-		"two CAs":         {options: bindingOptions{fallbacks: []string{"zerossl", "google"}, pairs: []string{"google=g:@" + file, "letsencrypt=k:m=="}}, want: "k:m== : g:from-file"},
-		"no pair":         {options: bindingOptions{pairs: []string{"my-secret"}}, problem: "expected KID:HMAC"},
-		"given twice":     {options: bindingOptions{keyID: "k", pairs: []string{"b:my-secret"}}, problem: "given twice"},
-		"the input twice": {options: bindingOptions{fallbacks: []string{"zerossl"}, pairs: []string{"k:-", "zerossl=z:-"}}, problem: "one secret only"},
-		"an unknown CA":   {options: bindingOptions{fallbacks: []string{"nobody"}}, problem: "--ca-fallback"},
-		"no such file":    {options: bindingOptions{keyID: "k", mac: "@" + file + ".not"}, problem: "--eab-hmac"},
+		"nothing":          {want: ":"},
+		"plain":            {options: bindingOptions{keyID: "k", mac: "m"}, want: "k:m"},
+		"a file":           {options: bindingOptions{keyID: "k", mac: "@" + file}, want: "k:from-file"},
+		"the input":        {options: bindingOptions{keyID: "k", mac: "-"}, want: "k:from-input"},
+		"the environment":  {env: true, want: "kid-env:mac-env"},
+		"a pair":           {options: bindingOptions{pairs: []string{"k:-"}}, want: "k:from-input"},
+		"two CAs":          {options: bindingOptions{fallbacks: []string{"zerossl", "google"}, pairs: []string{"google=g:@" + file, "letsencrypt=k:m=="}}, want: "k:m== : g:from-file"},
+		"no pair":          {options: bindingOptions{pairs: []string{"my-secret"}}, problem: "expected KID:HMAC"},
+		"given twice":      {options: bindingOptions{keyID: "k", pairs: []string{"b:my-secret"}}, problem: "given twice"},
+		"the input twice":  {options: bindingOptions{fallbacks: []string{"zerossl"}, pairs: []string{"k:-", "zerossl=z:-"}}, problem: "one secret only"},
+		"an unknown CA":    {options: bindingOptions{fallbacks: []string{"nobody"}}, problem: "--ca-fallback"},
+		"no such file":     {options: bindingOptions{keyID: "k", mac: "@" + file + ".not"}, problem: "--eab-hmac: " + file + ".not does not exist: the secret is read from it"},
+		"no secret at all": {options: bindingOptions{keyID: "k", mac: "@" + large}, problem: "that is no secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.env {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ one of the DNS challenges.
 	cmd.MarkFlagFilename("ca-root", "pem", "crt")
 	completeMethods(cmd)
 	cmd.RegisterFlagCompletionFunc("ca", cobra.FixedCompletions(acm.Issuers(), cobra.ShellCompDirectiveNoFileComp))
-	cmd.RegisterFlagCompletionFunc("key", cobra.FixedCompletions([]string{"ecdsa", "rsa", bothKeys}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("key", cobra.FixedCompletions(keyTypes(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -76,6 +77,9 @@ func (g *globals) request(ctx context.Context, o requestOptions) error {
 			o.request.Name = o.request.Domains[0]
 		}
 		o.request.Name = "dry-run." + strings.ReplaceAll(o.request.Name, "*", "_")
+	}
+	if !slices.Contains(keyTypes(), o.request.KeyType) {
+		return fmt.Errorf("--key %q: expected one of %s", o.request.KeyType, strings.Join(keyTypes(), ", "))
 	}
 	if _, err := acm.Directory(o.request.Issuer); err != nil {
 		return err
@@ -111,6 +115,8 @@ func (g *globals) request(ctx context.Context, o requestOptions) error {
 // bothKeys asks for two certificates, of which a listener shows the one that a
 // client understands.
 const bothKeys = "both"
+
+func keyTypes() []string { return []string{string(albion.KeyECDSA), string(albion.KeyRSA), bothKeys} }
 
 // obtainEach obtains what was asked for: one certificate, or one with each kind of
 // key.

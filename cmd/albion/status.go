@@ -180,7 +180,7 @@ func (g *globals) showCertificates(all []admin.Certificate) error {
 	var rows [][]string
 	for _, c := range all {
 		rows = append(rows, []string{
-			c.Name, c.Status, c.NotAfter.Local().Format(time.DateOnly), remaining(c.NotAfter), string(c.Issuer),
+			c.Name, c.Status, c.NotAfter.Local().Format(time.DateOnly), remaining(c.NotAfter), issuerWord(&c),
 			c.KeyAlgorithm, orDash(strings.Join(c.UsedBy, ", ")), strings.Join(c.Domains, ", "),
 		})
 	}
@@ -200,6 +200,18 @@ func (g *globals) showCertificates(all []admin.Certificate) error {
 		}
 	}
 	return nil
+}
+
+// issuerWord says who issues a certificate: a CA by its name, or else by its host.
+func issuerWord(c *admin.Certificate) string {
+	if c.Issuer != albion.ACME || c.Issuance == nil {
+		return string(c.Issuer)
+	}
+	directory := c.Issuance.Request.Directory
+	if name := acm.IssuerName(directory); name != directory {
+		return name
+	}
+	return c.Issuance.Request.Host()
 }
 
 // remaining is the time until t in days, as people count it.

@@ -109,9 +109,7 @@ func fill(d *albion.Draft, cert *albion.Certificate, b *Bundle, now time.Time) e
 // checkName holds a new name to what albion.Validate accepts, to say so before
 // anything is made.
 func checkName(name string) error {
-	const signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.*+@:"
-	strange := strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(signs, r) })
-	if strange || name == "" || len(name) > 255 || name[0] == '.' {
+	if !albion.NameFits(name) {
 		return refuse("Name", "%q cannot be the name of a certificate: use 1 to 255 letters, digits and -_.*+@:, not beginning with a dot", printable(name))
 	}
 	return nil

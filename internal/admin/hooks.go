@@ -67,6 +67,9 @@ func describeHook(state *albion.State, h *albion.Hook) Hook {
 // AddHook keeps a hook. Certificates that it names have to be there, so that a
 // slip of the pen does not make it silent.
 func (s *Service) AddHook(ctx context.Context, in HookRequest) (*Hook, error) {
+	if !albion.NameFits(in.Name) { // of which its identity and its key's name are made
+		return nil, albion.Errorf(albion.CodeInvalidParameter, "%q cannot be the name of a hook: use 1 to 255 letters, digits and -_.*+@:, not beginning with a dot", in.Name)
+	}
 	state, err := s.cfg.Store.Update(ctx, func(d *albion.Draft) error {
 		for _, name := range in.Certificates {
 			if _, err := find(&d.State, name); err != nil {

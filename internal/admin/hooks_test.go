@@ -26,12 +26,13 @@ func TestHooksComeAndGo(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	for want, in := range map[string]admin.HookRequest{
-		"there is no certificate": {Name: "x", Shell: "true", Certificates: []string{"nobody"}},
-		"declares the hook":       {Name: "declared", Shell: "false"},
-		"exactly one of":          {Name: "x"},
-		"absolute name":           {Name: "x", Exec: []string{"reload"}},
+		"there is no certificate":                     {Name: "x", Shell: "true", Certificates: []string{"nobody"}},
+		"declares the hook":                           {Name: "declared", Shell: "false"},
+		"exactly one of":                              {Name: "x"},
+		`"alarm x" cannot be the name of a hook: use`: {Name: "alarm x", URL: "https://ops.example.com/", Secret: "s"},
+		"absolute name":                               {Name: "x", Exec: []string{"reload"}},
 	} {
-		if _, err := c.AddHook(t.Context(), in); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.AddHook(t.Context(), in); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
