@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -56,6 +57,22 @@ func (i *issuing) command(args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, i.program, append(args, "--data", i.data)...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// requestForPrograms requests a certificate with --json: its output is that and
+// nothing else, and the steps are told elsewhere.
+func (i *issuing) requestForPrograms(name string) {
+	i.t.Helper()
+	ctx, cancel := context.WithTimeout(i.t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, i.program, "cert", "request", "-d", name, "--ca", i.ca.Directory, "--ca-root", i.root, "--accept-tos", "--json", "--data", i.data)
+	var steps strings.Builder
+	cmd.Stderr = &steps
+	out, err := cmd.Output()
+	var cert struct{ Name, Chain string }
+	if wrong := json.Unmarshal(out, &cert); err != nil || wrong != nil || cert.Name != name || !strings.Contains(cert.Chain, "BEGIN CERTIFICATE") || !strings.Contains(steps.String(), "every name is proved") {
+		i.t.Errorf("%v, %v: %s\n%s", err, wrong, out, steps.String())
+	}
 }
 
 // up starts `albion up` and returns a wait for something that it says, and what
@@ -162,6 +179,7 @@ func TestUpGetsItsCertificateFromACA(t *testing.T) {
 			if err != nil || !strings.Contains(out, "dry run: ") {
 				t.Errorf("%v\n%s", err, out)
 			}
+			i.requestForPrograms("json.example.com")
 			out, err = i.command("cert", "list")
 			if err != nil || strings.Contains(out, "dry-run") || !regexp.MustCompile(`chat.example.com +ok`).MatchString(out) ||
 				!regexp.MustCompile(`lost.example.com +retrying`).MatchString(out) || !regexp.MustCompile(`www.example.com +unused .*RSA_2048`).MatchString(out) ||

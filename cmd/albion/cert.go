@@ -166,7 +166,7 @@ func (g *globals) showCertificate(c *admin.Certificate) {
 }
 
 func newCertDelete(g *globals) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "delete NAME",
 		Short: "Delete a certificate that no listener shows, and its key",
 		Long: `Delete a certificate and its key, for good. One that a listener shows, or that a
@@ -180,11 +180,16 @@ configuration file declares, is refused: take it out there first.`,
 				if err != nil {
 					return err
 				}
+				if g.json {
+					return g.print(gone)
+				}
 				fmt.Fprintf(g.out, "deleted %s, which was for %s\n", gone.Name, strings.Join(gone.Domains, ", "))
 				return nil
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&g.json, "json", false, "print what was deleted for programs")
+	return cmd
 }
 
 // certificateNames completes the names of certificates in a shell.

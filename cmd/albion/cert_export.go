@@ -255,15 +255,20 @@ func newDeliveryRemove(g *globals) *cobra.Command {
 			}
 			return on(g.look, func(c *admin.Client) error {
 				v, err := c.EndDelivery(cmd.Context(), request)
-				if err == nil {
-					fmt.Fprintf(g.out, "%s is no longer delivered to %s; what is there stays\n", v.Certificate, v.To)
+				if err != nil {
+					return err
 				}
-				return err
+				if g.json {
+					return g.print(v)
+				}
+				fmt.Fprintf(g.out, "%s is no longer delivered to %s; what is there stays\n", v.Certificate, v.To)
+				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&live, "live", "", "the folder")
 	cmd.Flags().StringVar(&arn, "arn", "", "the ARN of the certificate in AWS")
+	cmd.Flags().BoolVar(&g.json, "json", false, "print what has ended for programs")
 	cmd.MarkFlagDirname("live")
 	return cmd
 }

@@ -186,7 +186,7 @@ func (g *globals) showHooks(all []admin.Hook) error {
 }
 
 func newHookRemove(g *globals) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "remove NAME",
 		Short:   "Remove a hook, and what waits for it",
 		Example: "  albion cert hook remove alarm",
@@ -209,11 +209,16 @@ func newHookRemove(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if g.json {
+					return g.print(gone)
+				}
 				fmt.Fprintf(g.out, "removed %s, which told %s\n", gone.Name, hookTarget(gone))
 				return nil
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&g.json, "json", false, "print what was removed for programs")
+	return cmd
 }
 
 func eventNames() []string {

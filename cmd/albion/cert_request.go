@@ -45,6 +45,7 @@ one of the DNS challenges.
   albion cert request -d chat.example.com -d '*.chat.example.com' --challenge dns-delegated
   albion cert request -d chat.example.com --challenge webroot=/var/www/html --key both
   albion cert request -d chat.example.com --dry-run --accept-tos
+  albion cert request -d chat.example.com --accept-tos --json | jq -r .NotAfter
   albion cert request -d chat.internal.example --ca https://ca.internal.example/acme/directory --ca-root root.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.request(cmd.Context(), o) },
@@ -61,6 +62,7 @@ one of the DNS challenges.
 	flags.StringVar(&o.request.Profile, "profile", "", "one of the CA's profiles")
 	flags.BoolVar(&o.accept, "accept-tos", false, "agree to the CA's terms of service")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "go through all of it at the CA's staging, or at the CA itself if it has none, and throw the certificate away")
+	flags.BoolVar(&g.json, "json", false, "print the certificate for programs, and the steps on standard error; with --key both, one certificate after the other")
 	cmd.MarkFlagRequired("domain")
 	cmd.MarkFlagFilename("ca-root", "pem", "crt")
 	completeMethods(cmd)
@@ -132,7 +134,7 @@ func (g *globals) obtainEach(ctx context.Context, c *admin.Client, o requestOpti
 	}
 	o.request.KeyType, o.request.Name = string(albion.KeyRSA), name+"-rsa"
 	if _, err = g.obtain(ctx, c, o); err == nil && !o.dryRun {
-		fmt.Fprintf(g.out, "Let the listener show both, %s and %s: it gives each client the one that it understands.\n", name, o.request.Name)
+		fmt.Fprintf(g.words(), "Let the listener show both, %s and %s: it gives each client the one that it understands.\n", name, o.request.Name)
 	}
 	return err
 }
@@ -157,6 +159,9 @@ func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions)
 	if err != nil {
 		return "", err
 	}
+	if g.json {
+		return cert.Name, g.print(final)
+	}
 	if o.dryRun {
 		fmt.Fprintf(g.out, "dry run: %s would issue a certificate for %s\n", acm.IssuerName(final.Issuance.Request.Directory), strings.Join(final.Domains, ", "))
 		return cert.Name, nil
@@ -166,6 +171,14 @@ func (g *globals) obtain(ctx context.Context, c *admin.Client, o requestOptions)
 		fmt.Fprintln(g.out, "No listener shows it yet: until one does it is not renewed.")
 	}
 	return cert.Name, nil
+}
+
+// words is where what happens is told to people: not between what programs read.
+func (g *globals) words() io.Writer {
+	if g.json {
+		return g.err
+	}
+	return g.out
 }
 
 // lookEvery is how often a person's view of an order is brought up to date.
@@ -178,7 +191,8 @@ func (g *globals) await(ctx context.Context, c *admin.Client, asked *admin.Certi
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	name := asked.Name
-	progress, wanted := progress{out: g.out}, newWantedView(g.out)
+	out := g.words()
+	progress, wanted := progress{out: out}, newWantedView(out)
 	if asked.Issuance != nil {
 		progress.skip(asked.Issuance.Steps)
 	}

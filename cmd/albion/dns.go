@@ -170,12 +170,16 @@ func newZoneDelete(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if g.json {
+					return g.print(z)
+				}
 				fmt.Fprintf(g.out, "deleted %s and its %d record sets\n", z.Name, z.RecordSets)
 				return nil
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&with, "with-records", false, "also when it holds more than its SOA and NS")
+	cmd.Flags().BoolVar(&g.json, "json", false, "print the zone that was deleted for programs")
 	return cmd
 }
 

@@ -62,6 +62,7 @@ pieces of 255 bytes.`,
 	f.IntVar(&r.Weight, "weight", 0, "with --set: its share, 0 to 255")
 	f.StringVar(&failover, "failover", "", "with --set: PRIMARY or SECONDARY")
 	f.BoolVar(&create, "new", false, "fail when the record set is there already")
+	f.BoolVar(&g.json, "json", false, "print the zone, as it is then, for programs")
 	return cmd
 }
 
@@ -82,6 +83,9 @@ func (g *globals) change(cmd *cobra.Command, zone string, changes ...admin.Recor
 		if err != nil {
 			return err
 		}
+		if g.json {
+			return g.print(z)
+		}
 		fmt.Fprintf(g.out, "%d changed in %s\n", len(changes), z.Name)
 		return nil
 	})
@@ -101,11 +105,12 @@ func newRecordDelete(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&set, "set", "", "which of several record sets that are answered in turn")
+	cmd.Flags().BoolVar(&g.json, "json", false, "print the zone, as it is then, for programs")
 	return cmd
 }
 
 func newRecordChange(g *globals) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "change ZONE FILE",
 		Short: "Make a batch of changes, all or none, from a change batch of Route 53",
 		Long: `Make a batch of changes, all or none, from a file in the JSON that "aws route53
@@ -121,6 +126,8 @@ of an AliasTarget is the name or ARN of a load balancer.`,
 			return g.change(cmd, args[0], changes...)
 		},
 	}
+	cmd.Flags().BoolVar(&g.json, "json", false, "print the zone, as it is then, for programs")
+	return cmd
 }
 
 // batch is Route 53's ChangeBatch, as its JSON has it.

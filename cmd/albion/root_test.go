@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,18 @@ func TestFailuresSayWhatToType(t *testing.T) {
 		}
 		if !strings.HasPrefix(errs.String(), "albion: ") || !strings.Contains(errs.String(), want) {
 			t.Errorf("%s: %s", args, errs.String())
+		}
+	}
+}
+
+// What lists, shows or changes something can say so to programs.
+func TestCommandsForProgramsTakeJSON(t *testing.T) {
+	// These write PEM files, or a zone file.
+	other := []string{"albion cert export", "albion dns zone export"}
+	for _, c := range commands(root()) {
+		below := strings.HasPrefix(c.CommandPath(), "albion cert ") || strings.HasPrefix(c.CommandPath(), "albion dns ")
+		if below && !c.HasSubCommands() && !slices.Contains(other, c.CommandPath()) && c.Flags().Lookup("json") == nil {
+			t.Errorf("%s has no --json", c.CommandPath())
 		}
 	}
 }
