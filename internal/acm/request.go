@@ -142,12 +142,11 @@ func (in *CARequest) request() (*albion.Request, error) {
 		if err := issuable(domains, ca.Directory); err != nil {
 			return nil, err
 		}
-		switch {
-		case n == 0:
+		if n == 0 {
 			r = r.At(ca)
-		default:
-			r.Fallbacks = append(r.Fallbacks, ca)
+			continue
 		}
+		r.Fallbacks = append(r.Fallbacks, ca)
 	}
 	if r.Method, r.Argument, err = albion.ParseMethod(in.Challenge); err != nil {
 		return nil, err
