@@ -96,8 +96,26 @@ func serve(ctx context.Context, g *globals, o serverOptions, file string) error 
 // hangup receives, until ctx ends.
 func (s *server) watch(ctx context.Context, w *watcher, hangup <-chan os.Signal) {
 	w.apply = func(data []byte) { s.reapply(ctx, w.name, data) }
+	w.unread = func(err error) { s.cannotRead(w.name, err) }
 	w.note(w.before)
 	w.run(ctx, hangup, s.edge.Reopen)
+}
+
+// cannotRead remembers why the watched file cannot be read; err is nil once it can.
+func (s *server) cannotRead(path string, err error) {
+	if err == nil {
+		s.unread.Store(nil)
+		return
+	}
+	s.unread.Store(&admin.Refusal{File: path, Problem: "it cannot be read: " + err.Error(), At: time.Now()})
+}
+
+// refused is why the watched file is not in force; nil: it is.
+func (s *server) refused() *admin.Refusal {
+	if r := s.unread.Load(); r != nil {
+		return r
+	}
+	return s.refusal.Load()
 }
 
 // reapply makes a changed file live, or says why not.

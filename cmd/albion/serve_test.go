@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,7 +20,7 @@ func TestARefusedEditIsRemembered(t *testing.T) {
 	}
 	defer state.Close()
 	s := &server{log: slog.New(slog.DiscardHandler), store: state}
-	s.service = admin.New(admin.Config{Store: state, Refused: s.refusal.Load})
+	s.service = admin.New(admin.Config{Store: state, Refused: s.refused})
 	shown := func() string {
 		var out bytes.Buffer
 		status := s.service.Status()
@@ -39,5 +41,25 @@ func TestARefusedEditIsRemembered(t *testing.T) {
 	s.reapply(t.Context(), "/etc/albion.yaml", []byte(good))
 	if text := shown(); strings.Contains(text, "refused") {
 		t.Error(text)
+	}
+}
+
+// A file that is empty or gone is not in force either, until it is back.
+func TestAFileThatCannotBeReadIsRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "albion.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &server{}
+	w := &watcher{name: path, path: path, log: slog.New(slog.DiscardHandler), unread: func(err error) { s.cannotRead(path, err) }}
+	write("")
+	if w.read() || s.refused() == nil || s.refused().Problem != "it cannot be read: the file is empty" {
+		t.Errorf("%+v", s.refused())
+	}
+	write("{}")
+	if !w.read() || s.refused() != nil {
+		t.Errorf("%+v", s.refused())
 	}
 }

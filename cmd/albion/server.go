@@ -41,6 +41,7 @@ type server struct {
 	solvers  *solve.Solvers                // present what our own listeners and zones do not answer
 	served   served                        // which State the data plane serves
 	refusal  atomic.Pointer[admin.Refusal] // of the last edit of the watched file; nil: it is in force
+	unread   atomic.Pointer[admin.Refusal] // while the watched file cannot be read
 	volatile bool                          // the data folder may be in memory
 	socket   net.Listener                  // the operator's
 	public   net.Listener                  // metrics, health and status; nil: none
@@ -97,7 +98,7 @@ func openServer(ctx context.Context, o serverOptions, s streams) (_ *server, err
 	if err := srv.openSolvers(o.solve); err != nil {
 		return nil, err
 	}
-	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Beacon: light.token, Wanted: srv.manager.Wanted, Refused: srv.refusal.Load, Provable: srv.solvers.Check, Version: version()})
+	srv.service = admin.New(admin.Config{Store: state, Seen: srv.seen, Metrics: srv.metrics, Beacon: light.token, Wanted: srv.manager.Wanted, Refused: srv.refused, Provable: srv.solvers.Check, Version: version()})
 	if srv.socket, err = listenSocket(o.dataDir); err != nil {
 		return nil, err
 	}

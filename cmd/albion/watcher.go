@@ -26,6 +26,7 @@ type watcher struct {
 	every  time.Duration
 	log    *slog.Logger
 	apply  func(text []byte)
+	unread func(err error) // called when the file cannot be read, and with nil when it can again; may be nil
 
 	own    glance // at the file
 	others glance // at those that the configuration refers to
@@ -62,8 +63,9 @@ func (w *watcher) run(ctx context.Context, hangup <-chan os.Signal, reopen func(
 func (w *watcher) settled() bool {
 	differs, moves := w.own.look()
 	differ, move := w.others.look()
-	if !differs && !differ {
+	if !differs && !differ && w.gone {
 		w.gone = false
+		w.tell(nil)
 	}
 	return (differs || differ) && !moves && !move
 }
@@ -81,12 +83,20 @@ func (w *watcher) read() bool {
 	if err != nil {
 		if !w.gone {
 			w.log.Warn("the configuration file cannot be read, what runs goes on", "file", w.path, "error", cause(err).Error())
+			w.tell(cause(err))
 		}
 		w.gone = true
 		return false
 	}
 	w.text, w.gone = text, false
+	w.tell(nil)
 	return true
+}
+
+func (w *watcher) tell(err error) {
+	if w.unread != nil {
+		w.unread(err)
+	}
 }
 
 // note remembers what the file was like before it was read, and what those that

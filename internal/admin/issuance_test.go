@@ -51,10 +51,10 @@ func TestARefusedEditIsShown(t *testing.T) {
 	var refused *admin.Refusal
 	service, _ := newService(t, func(c *admin.Config) { c.Refused = func() *admin.Refusal { return refused } })
 	apply(t, service, file)
-	metrics := func() string {
+	get := func(path string) string {
 		server := httptest.NewServer(service.Public())
 		defer server.Close()
-		res, err := server.Client().Get(server.URL + "/metrics")
+		res, err := server.Client().Get(server.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,11 +66,14 @@ func TestARefusedEditIsShown(t *testing.T) {
 		server.Client().CloseIdleConnections()
 		return string(body)
 	}
-	if s := service.Status(); s.Refused != nil || !strings.Contains(metrics(), "\nalbion_configuration_refused 0\n") {
+	if s := service.Status(); s.Refused != nil || !strings.Contains(get("/metrics"), "\nalbion_configuration_refused 0\n") {
 		t.Errorf("%+v", s.Refused)
 	}
 	refused = &admin.Refusal{File: "albion.yaml", Problem: "albion.yaml:1:1: wrong", At: time.Now()}
-	if s := service.Status(); s.Refused != refused || !strings.Contains(metrics(), "\nalbion_configuration_refused 1\n") {
+	if s := service.Status(); s.Refused != refused || !strings.Contains(get("/metrics"), "\nalbion_configuration_refused 1\n") {
 		t.Errorf("%+v", s.Refused)
+	}
+	if text := get("/status"); !strings.Contains(text, `"File":`) || strings.Contains(text, "1:1: wrong") {
+		t.Error(text)
 	}
 }

@@ -17,9 +17,19 @@ func (s *Service) Public() http.Handler {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{s})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, s.Status()) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, s.publicStatus()) })
 	mux.HandleFunc("GET /healthz", s.healthz)
 	return mux
+}
+
+// publicStatus keeps to the operator what a refused file says: its lines are
+// quoted with what is wrong with them.
+func (s *Service) publicStatus() Status {
+	status := s.Status()
+	if r := status.Refused; r != nil {
+		status.Refused = &Refusal{File: r.File, At: r.At, Problem: "`albion status` and the log say what is wrong"}
+	}
+	return status
 }
 
 // healthz answers 200 while every listener serves, and 503 with the reasons
