@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -145,7 +143,7 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 	if err != nil {
 		return err
 	}
-	scripts, err := filepath.Abs(filepath.Join(g.dataDir, "hooks"))
+	scripts, err := filepath.Abs(filepath.Join(g.dataDir, scriptsFolder))
 	if err != nil {
 		return err
 	}
@@ -172,7 +170,7 @@ func (g *globals) adopt(ctx context.Context, o adoptOptions) error {
 	}
 	err = on(g.connectUnless(o.dryRun), func(c *admin.Client) error {
 		if !o.dryRun {
-			if err := writeScripts(g.dataDir, programs); err != nil {
+			if err := prepareScripts(ctx, c, g.dataDir, request, programs); err != nil {
 				return err
 			}
 		}
@@ -217,7 +215,7 @@ func choose(tree *certbot.Tree, names []string) ([]certbot.Lineage, error) {
 			for _, l := range tree.Lineages {
 				all = append(all, l.Name)
 			}
-			return nil, fmt.Errorf("certbot has no lineage %q in %s: it has %s", name, tree.Dir, strings.Join(all, ", "))
+			return nil, fmt.Errorf("certbot has no lineage %q in %s: it has %s", name, tree.Dir, printable(strings.Join(all, ", ")))
 		}
 		chosen = append(chosen, tree.Lineages[i])
 	}
@@ -308,24 +306,6 @@ func (r *adoptReport) merge(result *admin.AdoptResult) {
 	}
 }
 
-// writeScripts writes the programs that prove names, for the user alone who runs
-// the server: the one whose data folder it is.
-func writeScripts(dataDir string, programs []*certbot.Script) error {
-	for _, p := range programs {
-		dir := filepath.Dir(p.Path)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		if err := replaceFile(p.Path, p.Text, 0o700); err != nil {
-			return err
-		}
-		if err := errors.Join(ownAs(dataDir, dir), ownAs(dataDir, p.Path)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (g *globals) showAdoption(r *adoptReport, asked bool) error {
 	var rows [][]string
 	for _, a := range r.Lineages {
@@ -354,7 +334,7 @@ func (g *globals) showAdoption(r *adoptReport, asked bool) error {
 	}
 	g.showHooksTaken(r, asked)
 	for _, w := range r.Warnings {
-		fmt.Fprintln(g.out, "warning:", w)
+		fmt.Fprintln(g.out, "warning:", printable(w))
 	}
 	g.showSchedules(r)
 	if r.DryRun {
@@ -368,7 +348,7 @@ func (g *globals) showAdoption(r *adoptReport, asked bool) error {
 func (g *globals) showHooksTaken(r *adoptReport, asked bool) {
 	switch hooks := slices.ContainsFunc(r.Lineages, func(a adoption) bool { return len(a.Hooks) > 0 }); {
 	case len(r.Hooks) > 0:
-		fmt.Fprintf(g.out, "After a renewal these run from now on: %s (albion cert hook list). Commands before and after each attempt do not.\n", strings.Join(r.Hooks, ", "))
+		fmt.Fprintf(g.out, "After a renewal these run from now on: %s (albion cert hook list). Commands before and after each attempt do not.\n", printable(strings.Join(r.Hooks, ", ")))
 	case hooks && !asked:
 		fmt.Fprintln(g.out, "Albion runs none of certbot's commands: --hooks takes those that ran after a renewal.")
 	case hooks && len(r.Left) == 0:
@@ -381,23 +361,24 @@ func (g *globals) showHooksTaken(r *adoptReport, asked bool) {
 
 // showAdopted says what the row of a lineage leaves open.
 func (g *globals) showAdopted(a *adoption) {
+	say := func(text string) { fmt.Fprintln(g.out, "  "+printable(a.Name+": "+text)) }
 	if a.Decision != "" {
-		fmt.Fprintf(g.out, "  %s: %s\n", a.Name, a.Decision)
+		say(a.Decision)
 	}
 	if name, argument, ok := strings.Cut(a.MethodHere, "="); ok && albion.Method(name) == albion.MethodExec {
-		fmt.Fprintf(g.out, "  %s: its hooks become %s\n", a.Name, argument)
+		say("its hooks become " + argument)
 	}
 	for _, note := range slices.Concat(a.Notes, a.Warnings) {
-		fmt.Fprintf(g.out, "  %s: %s\n", a.Name, note)
+		say(note)
 	}
 	for _, hook := range a.Hooks {
-		fmt.Fprintf(g.out, "  %s: certbot ran around a renewal: %s\n", a.Name, hook)
+		say("certbot ran around a renewal: " + hook)
 		if strings.Contains(hook, "/letsencrypt/live") {
-			fmt.Fprintf(g.out, "  %s: that hook names certbot's folder, where nothing new arrives: let it use $RENEWED_LINEAGE, or see `albion cert export --live`\n", a.Name)
+			say("that hook names certbot's folder, where nothing new arrives: let it use $RENEWED_LINEAGE, or see `albion cert export --live`")
 		}
 	}
 	if a.Action == admin.ActionAdopt && !a.Exempt {
-		fmt.Fprintf(g.out, "  %s: Albion's own account at this CA goes on, so the first renewal counts against the CA's limits\n", a.Name)
+		say("Albion's own account at this CA goes on, so the first renewal counts against the CA's limits")
 	}
 }
 

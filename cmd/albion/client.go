@@ -103,7 +103,7 @@ func table(w io.Writer, heading []string, rows [][]string) error {
 			if i > 0 {
 				fmt.Fprint(t, "\t")
 			}
-			fmt.Fprint(t, cell)
+			fmt.Fprint(t, printable(cell))
 		}
 		fmt.Fprintln(t)
 	}

@@ -42,6 +42,7 @@ const (
 )
 
 func (p *paper) paint(style, text string) string {
+	text = printable(text)
 	if !p.color || style == "" || text == "" {
 		return text
 	}
@@ -93,6 +94,7 @@ func words(text string) []string {
 // wrap cuts text into lines of a width, at spaces; a width of less than a few
 // words leaves it whole.
 func wrap(text string, width int) []string {
+	text = printable(text)
 	if width < 20 {
 		return []string{text}
 	}

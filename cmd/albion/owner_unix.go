@@ -3,18 +3,17 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"syscall"
 )
 
-// ownAs gives a file that root has made to the owner of a folder.
-func ownAs(folder, file string) error {
-	info, err := os.Stat(folder)
-	if err != nil || os.Geteuid() != 0 {
-		return err
+// ownAs gives an open file that root has made to the owner of another: whatever
+// has its name by now stays as it is.
+func ownAs(owner fs.FileInfo, f *os.File) error {
+	stat, ok := owner.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return os.Chown(file, int(stat.Uid), int(stat.Gid))
-	}
-	return nil
+	return f.Chown(int(stat.Uid), int(stat.Gid))
 }

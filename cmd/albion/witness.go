@@ -98,7 +98,7 @@ func (s *server) herald(ctx context.Context) error {
 	}
 	defer transport.CloseIdleConnections()
 	h := acm.Herald{
-		State: s.store.State, Changed: changed, Update: s.store.Update, HTTP: transport, Dir: filepath.Join(s.dataDir, "hooks"),
+		State: s.store.State, Changed: changed, Update: s.store.Update, HTTP: transport, Dir: filepath.Join(s.dataDir, runFolder),
 		Environ: hookEnvironment(os.Environ()), Agent: "albion/" + version(), Now: time.Now, After: time.After, Log: s.log,
 	}
 	return h.Run(ctx)

@@ -85,7 +85,7 @@ func place(file string, line int) string { return file + ":" + strconv.Itoa(line
 // fileName is what people call what is at a URL.
 func fileName(u *url.URL) string {
 	if name := path.Base(u.Path); name != "/" && name != "." {
-		return name
+		return printable(name)
 	}
 	return "the page"
 }
