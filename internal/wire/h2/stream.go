@@ -35,6 +35,7 @@ type Stream struct {
 	trailer  []wire.Field
 
 	send         int32     // the client's window
+	saying       bool      // waits to send a field section, which needs no window
 	patience     time.Time // how long the present Write may wait; zero until it does
 	answered     bool      // the final head has been written
 	localClosed  bool      // we have said everything
@@ -139,13 +140,7 @@ func (s *Stream) readyToRead() bool {
 func (s *Stream) Read(p []byte) (int, error) {
 	c := s.conn
 	c.mu.Lock()
-	ready := s.readyToRead
-	inTime := ready()
-	if !inTime {
-		c.unlockAndFlush()
-		c.mu.Lock()
-		inTime = c.await(&s.readable, &s.readBy, time.Now().Add(c.cfg.IdleTimeout), ready)
-	}
+	inTime := s.awaitContent()
 	n := 0
 	var err error
 	switch {
@@ -161,6 +156,29 @@ func (s *Stream) Read(p []byte) (int, error) {
 	}
 	c.unlockAndFlush()
 	return n, err
+}
+
+// Wait returns when Read would not wait, or with os.ErrDeadlineExceeded: whoever
+// waits so needs no memory to read into.
+func (s *Stream) Wait() error {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if !s.awaitContent() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// awaitContent waits until Read has something to say. False: the deadline has
+// passed. With mu held, which it lets go of meanwhile.
+func (s *Stream) awaitContent() bool {
+	if s.readyToRead() {
+		return true
+	}
+	c := s.conn
+	c.unlockAndFlush()
+	c.mu.Lock()
+	return c.await(&s.readable, &s.readBy, time.Now().Add(c.cfg.IdleTimeout), s.readyToRead)
 }
 
 // take counts n bytes as read. With mu held.
@@ -241,6 +259,28 @@ func (s *Stream) WriteLast(p []byte, last bool) (int, error) {
 	s.conn.mu.Lock()
 	n, err := s.put(p, last)
 	s.conn.unlockAndFlush()
+	return n, err
+}
+
+// WriteReady is WriteLast of as much as needs no waiting, and sends what is kept
+// back. The message ends only when all of p was written.
+func (s *Stream) WriteReady(p []byte, last bool) (n int, err error) {
+	c := s.conn
+	c.mu.Lock()
+	for all := false; err == nil && !all; {
+		piece := p[n:]
+		if len(piece) > 0 && s.mute() == nil {
+			if !s.roomToSend() {
+				break
+			}
+			piece = piece[:min(len(piece), frameSize, int(s.send), int(c.send))]
+		}
+		all = n+len(piece) == len(p)
+		var m int
+		m, err = s.put(piece, last && all)
+		n += m
+	}
+	c.unlockAndFlush()
 	return n, err
 }
 

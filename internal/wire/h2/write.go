@@ -159,23 +159,30 @@ func (s *Stream) mute() error {
 	return nil
 }
 
-// waitToSay waits until a field section may be sent. With mu held.
+// waitToSay waits until a field section may be sent, in the order in which
+// streams began to wait. With mu held.
 func (s *Stream) waitToSay() error {
 	s.patience = time.Time{}
-	return s.wait(func() bool { return s.conn.queued() < outputFull })
+	s.saying = true
+	err := s.wait(s.hasTurn)
+	s.saying = false
+	return err
 }
 
-// waitToSend waits for room for content, in the order in which streams began to
-// wait.
-func (s *Stream) waitToSend() error {
-	return s.wait(func() bool {
-		c := s.conn
-		if s.send <= 0 || c.send <= 0 || c.queued() >= outputFull {
-			return false
-		}
-		first := c.firstWaiting()
-		return first == nil || first == s
-	})
+// waitToSend waits for room for content, in the same order.
+func (s *Stream) waitToSend() error { return s.wait(s.roomToSend) }
+
+// roomToSend says that content may be sent now. With mu held.
+func (s *Stream) roomToSend() bool { return s.send > 0 && s.conn.send > 0 && s.hasTurn() }
+
+// hasTurn says that there is room on the way out, and nobody who came first and
+// could use it. With mu held.
+func (s *Stream) hasTurn() bool {
+	if s.conn.queued() >= outputFull {
+		return false
+	}
+	first := s.conn.firstWaiting()
+	return first == nil || first == s
 }
 
 // wait waits for room, and meanwhile sends what takes it up.
@@ -208,11 +215,11 @@ func (s *Stream) wait(room func() bool) error {
 	return nil
 }
 
-// firstWaiting is the stream whose turn it is to send content, if its own window
-// is open. With mu held.
+// firstWaiting is the stream whose turn it is: the first that waits for nothing but
+// room on the way out. With mu held.
 func (c *Conn) firstWaiting() *Stream {
 	for _, s := range c.waiting {
-		if s.send > 0 {
+		if s.saying || s.send > 0 && c.send > 0 {
 			return s
 		}
 	}
@@ -224,13 +231,7 @@ func (c *Conn) wakeNext() {
 	if c.queued() >= outputFull {
 		return
 	}
-	if c.send > 0 {
-		if s := c.firstWaiting(); s != nil {
-			s.writable.Broadcast()
-			return
-		}
-	}
-	for _, s := range c.waiting { // some for a field section, which needs no window
+	if s := c.firstWaiting(); s != nil {
 		s.writable.Broadcast()
 	}
 }
