@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +21,8 @@ import (
 // either goes out on the other at once.
 //
 // The exchange's goroutine passes the answer on. The content of the request that
-// is there already it passes on first; a second goroutine exists only while more
-// is still arriving.
+// is there already, and that the target takes at once, it passes on first; a second
+// goroutine exists only while there is more.
 type flow struct {
 	x       *exchange
 	up      *h2.Stream
@@ -33,8 +34,11 @@ type flow struct {
 	done    chan struct{}
 	stopped atomic.Bool
 
-	kept    []byte // the request's content so far
-	forgot  bool   // kept lacks some of it
+	mu     sync.Mutex // guards kept and forgot while send runs
+	kept   []byte     // the request's content so far
+	forgot bool       // kept lacks some of it
+
+	left    []byte // of kept: what offer could not pass on
 	gotAll  bool   // the client's content has ended
 	refused int    // how often the request was not taken
 }
@@ -165,10 +169,8 @@ func (w *flow) askOnce() error {
 	switch {
 	case bodiless:
 		w.finishSending()
-	case !w.again():
-	case w.gotAll || w.sendReady():
+	case w.offer():
 	default:
-		up.Flush()
 		w.done = make(chan struct{})
 		go func() { // stop waits for it
 			defer close(w.done)
@@ -179,44 +181,56 @@ func (w *flow) askOnce() error {
 	return w.readHead()
 }
 
-// again sends what an earlier try has kept. False: the target wants no more.
-func (w *flow) again() bool {
-	if w.gotAll {
-		return w.pass(w.kept, true)
+// offer passes on the content that is there, an earlier try's first, as far as
+// nobody has to be waited for: whoever waits here reads no answer, and a target
+// that answers as it reads waits for that. True: that was all, or there is no use
+// in more.
+func (w *flow) offer() bool {
+	w.gather()
+	trailers := w.gotAll && len(w.x.c.stream.Trailers()) > 0 // which may have to wait
+	n, err := w.up.WriteReady(w.kept, w.gotAll && !trailers)
+	if w.left = w.kept[n:]; err != nil {
+		return true
 	}
-	return len(w.kept) == 0 || w.pass(w.kept, false)
+	if !w.gotAll || trailers || len(w.left) > 0 {
+		return false
+	}
+	w.finishSending()
+	return true
 }
 
-// sendReady passes on the content that needs no waiting for. True: that was all,
-// or there is no use in more.
-func (w *flow) sendReady() bool {
+// gather reads the content that is there, no more than may be kept.
+func (w *flow) gather() {
 	c := w.x.c
-	if !c.stream.Ready() {
-		return false
+	if w.gotAll || !c.stream.Ready() {
+		return
 	}
 	buf := c.listener.shared.buffers.get(largeBuffer)
 	defer c.listener.shared.buffers.put(buf)
-	for c.stream.Ready() {
-		if over := w.sendOnce(buf.b, nil); over {
-			return true
+	for !w.gotAll && len(w.kept) < maxKept && c.stream.Ready() {
+		if _, ok := w.receive(buf.b[:maxKept-len(w.kept)]); !ok {
+			return
 		}
 	}
-	return false
 }
 
-// send passes on the content that is still to come.
+// send passes on what offer could not, and the content that is still to come.
 func (w *flow) send() {
-	pool := w.x.c.listener.shared.buffers
-	buf := pool.get(largeBuffer)
-	defer pool.put(buf)
-	var m meter
-	for !w.sendOnce(buf.b, &m) {
+	if len(w.left) > 0 || w.gotAll {
+		if !w.pass(w.left, w.gotAll) || w.gotAll {
+			return
+		}
+		w.left = nil
+	}
+	m := meter{}
+	for !w.sendOnce(&m) {
 	}
 }
 
-// sendOnce passes on what the client says next, and says whether that was the
-// last. m measures whether the client is slow; nil when it is not waited for.
-func (w *flow) sendOnce(buf []byte, m *meter) (over bool) {
+// sendOnce waits for what the client says next and passes it on, and says whether
+// that was the last. m measures whether the client is slow. Nothing is borrowed
+// while it waits: a stream may be quiet for long.
+func (w *flow) sendOnce(m *meter) (over bool) {
 	x, c := w.x, w.x.c
 	idle := x.view.Attributes.IdleTimeout
 	began := time.Now()
@@ -224,21 +238,7 @@ func (w *flow) sendOnce(buf []byte, m *meter) (over bool) {
 	if w.stopped.Load() { // after the deadline: see stop
 		return true
 	}
-	n, err := c.stream.Read(buf)
-	switch {
-	case n > 0:
-		w.touch()
-		x.f.received += int64(n)
-		w.keep(buf[:n])
-		w.gotAll = c.stream.Ended()
-		if !w.pass(buf[:n], w.gotAll) || w.gotAll {
-			return true
-		}
-	case errors.Is(err, io.EOF):
-		w.gotAll = true
-		w.pass(nil, true)
-		return true
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	if c.stream.Wait() != nil {
 		if w.stopped.Load() {
 			return true
 		}
@@ -248,20 +248,50 @@ func (w *flow) sendOnce(buf []byte, m *meter) (over bool) {
 		}
 		w.silent()
 		return true
-	default:
-		w.end(streamVerdict(err), errAborted)
+	}
+	waited := time.Since(began)
+	n, over := w.sendPiece()
+	if over {
 		return true
 	}
 	// gRPC keeps streams open for messages that come now and then, and so may
 	// whoever has been answered already.
-	if m != nil && !w.headed.Load() && !isGRPC(&c.req) {
-		m.waited += time.Since(began)
+	if !w.headed.Load() && !isGRPC(&c.req) {
+		m.waited += waited
 		if m.slow(n) {
 			w.end(slow, errAborted)
 			return true
 		}
 	}
 	return false
+}
+
+// sendPiece passes n bytes of the content on, which are there.
+func (w *flow) sendPiece() (n int, over bool) {
+	pool := w.x.c.listener.shared.buffers
+	buf := pool.get(largeBuffer)
+	defer pool.put(buf)
+	n, ok := w.receive(buf.b)
+	return n, !ok || !w.pass(buf.b[:n], w.gotAll) || w.gotAll
+}
+
+// receive reads content that is there, or its end. False: it will never be whole.
+func (w *flow) receive(buf []byte) (n int, ok bool) {
+	x, c := w.x, w.x.c
+	n, err := c.stream.Read(buf)
+	switch {
+	case n > 0:
+		w.touch()
+		x.f.received += int64(n)
+		w.keep(buf[:n])
+		w.gotAll = c.stream.Ended()
+	case errors.Is(err, io.EOF):
+		w.gotAll = true
+	default:
+		w.end(streamVerdict(err), errAborted)
+		return 0, false
+	}
+	return n, true
 }
 
 // silent ends an exchange in which the client owes content, and nobody has said
@@ -282,6 +312,8 @@ func (w *flow) end(v verdict, why error) {
 
 // keep holds content in case that the request has to be sent again.
 func (w *flow) keep(p []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	switch {
 	case w.forgot:
 	case w.headed.Load() || len(w.kept)+len(p) > maxKept:
@@ -289,6 +321,13 @@ func (w *flow) keep(p []byte) {
 	default:
 		w.kept = append(w.kept, p...)
 	}
+}
+
+// forget lets go of what is kept: an exchange that has an answer is not repeated.
+func (w *flow) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forgot, w.kept = true, nil
 }
 
 // pass writes to the target, for as long as somebody says something. False: the
@@ -354,6 +393,7 @@ func (w *flow) readHead() error {
 		if f.res.Status >= 200 {
 			f.answered, f.status, w.ends = time.Now(), f.res.Status, ends
 			w.headed.Store(true)
+			w.forget()
 			return nil
 		}
 		if err := x.interim(); err != nil {
@@ -399,34 +439,43 @@ func (w *flow) relay() {
 		f.complete = true
 		return
 	}
-	buf := c.listener.shared.buffers.get(largeBuffer)
-	defer c.listener.shared.buffers.put(buf)
-	for {
+	for over := false; !over; {
 		if !w.up.Ready() {
 			c.stream.Flush()
 		}
-		n := 0
-		_, err := w.await(func() (_ bool, err error) { n, err = w.up.Read(buf.b); return false, err })
-		ended := errors.Is(err, io.EOF) || err == nil && w.up.Ended()
-		switch {
-		case ended:
-			err = x.finishStream(buf.b[:n], w.up.Trailers())
-		case err == nil:
-			err = c.send(buf.b[:n])
-		default:
+		// Nothing is borrowed while it waits: a stream may be quiet for long.
+		if _, err := w.await(func() (bool, error) { return false, w.up.Wait() }); err != nil {
 			w.breakOff(err)
 			return
 		}
-		w.touch()
-		if err != nil {
-			w.breakOff(errAborted)
-			return
-		}
-		if ended {
-			f.complete = true
-			return
-		}
+		over = w.relayPiece()
 	}
+}
+
+// relayPiece passes on what is there of the answer, and says whether that was the
+// last.
+func (w *flow) relayPiece() (over bool) {
+	x, c := w.x, w.x.c
+	buf := c.listener.shared.buffers.get(largeBuffer)
+	defer c.listener.shared.buffers.put(buf)
+	n, err := w.up.Read(buf.b)
+	ended := errors.Is(err, io.EOF) || err == nil && w.up.Ended()
+	switch {
+	case ended:
+		err = x.finishStream(buf.b[:n], w.up.Trailers())
+	case err == nil:
+		err = c.send(buf.b[:n])
+	default:
+		w.breakOff(err)
+		return true
+	}
+	w.touch()
+	if err != nil {
+		w.breakOff(errAborted)
+		return true
+	}
+	x.f.complete = ended
+	return ended
 }
 
 // breakOff ends an answer that cannot be finished, with the target's own reason
