@@ -113,7 +113,7 @@ func (c *Conn) credit(s *Stream, n int) {
 			s.unsaid = 0
 		}
 	}
-	if c.unsaid += int32(n); c.unsaid >= c.window/4 {
+	if c.unsaid += int32(n); c.unsaid >= min(c.window/4, streamWindow) {
 		c.framer.WriteWindowUpdate(0, uint32(c.unsaid))
 		c.recv += c.unsaid
 		c.unsaid = 0

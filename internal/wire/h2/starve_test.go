@@ -143,3 +143,72 @@ func TestWhatNeedsNoWaiting(t *testing.T) {
 		t.Errorf("the target got %q", all)
 	}
 }
+
+// Streams whose content nobody reads leave the others room: what was read is given
+// back in time.
+func TestStalledAnswersLeaveRoomForOthers(t *testing.T) {
+	const streams = 8
+	near, far := net.Pipe()
+	credit := make(chan int, 64)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s, err := scripted(far)
+		if err != nil {
+			return
+		}
+		if _, err := s.read(http2.FrameWindowUpdate); err != nil { // of the preface
+			return
+		}
+		for id := uint32(1); id <= 3; id += 2 {
+			if _, err := s.read(http2.FrameHeaders); err != nil {
+				return
+			}
+		}
+		var sending sync.WaitGroup
+		defer sending.Wait()
+		sending.Go(func() { // a pipe has no buffer
+			for id := uint32(1); id <= 3; id += 2 {
+				s.head(id, false, ":status", "200")
+				for range 9 {
+					if s.WriteData(id, false, make([]byte, 16<<10)) != nil {
+						return
+					}
+				}
+			}
+		})
+		for {
+			f, err := s.ReadFrame()
+			if err != nil {
+				return
+			}
+			if w, ok := f.(*http2.WindowUpdateFrame); ok && w.StreamID == 0 {
+				credit <- int(w.Increment)
+			}
+		}
+	}()
+	c := awaited(t, askOn(t, near, h2.ClientConfig{Streams: streams}))
+	var both [2]*h2.Stream
+	for i := range both {
+		both[i] = open(t, c)
+		defer both[i].Release()
+		if err := both[i].WriteRequest(request1("GET"), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range both {
+		if _, err := io.CopyN(io.Discard, s, 144<<10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case n := <-credit:
+		if n < 256<<10 {
+			t.Errorf("%d bytes are given back", n)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("nothing is given back to the connection")
+	}
+	far.Close()
+	<-done
+}

@@ -73,7 +73,7 @@ func (l *Lot) row() *row {
 	if len(l.rows) == 0 {
 		return nil
 	}
-	return l.rows[int(l.next.Add(1))%len(l.rows)]
+	return l.rows[l.next.Add(1)%uint32(len(l.rows))]
 }
 
 // Ticket is for somebody who waits.
