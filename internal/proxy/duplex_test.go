@@ -5,10 +5,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/albion-lb/albion"
 )
@@ -113,5 +116,44 @@ func TestARepeatedRequestReadsTheAnswer(t *testing.T) {
 	res.Body.Close()
 	if res.StatusCode != 400 {
 		t.Errorf("%d", res.StatusCode)
+	}
+}
+
+// A call that the target resets is over, though the configuration has changed
+// meanwhile: it is not asked again, and has one line in the log.
+func TestAResetCallIsNotRepeatedAfterAChange(t *testing.T) {
+	asked, changed := make(chan uint32, 8), make(chan struct{})
+	address := raw(t, func(conn net.Conn) {
+		f := http2.NewFramer(conn, conn)
+		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		f.WriteSettings()
+		for id := uint32(1); readFrame(f, http2.FrameHeaders) == nil; id += 2 {
+			asked <- id
+			<-changed
+			f.WriteRSTStream(id, http2.ErrCodeInternal)
+		}
+	})
+	s := newSpeaking(t, albion.GRPC, address)
+	c := s.dialGRPC()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := call(lasting(t, 10*time.Second), c, "Echo", "")
+		ended <- err
+	}()
+	<-asked
+	view := s.view
+	s.live.Set(&view)
+	close(changed)
+	if err := <-ended; grpcstatus.Code(err) != codes.Internal {
+		t.Errorf("the call: %v", err)
+	}
+	lines := s.lines()
+	if len(lines) != 1 || !strings.Contains(lines[0], `"TargetResetStream"`) {
+		t.Errorf("%q", lines)
+	}
+	if len(asked) != 0 {
+		t.Error("the target was asked again")
 	}
 }

@@ -222,15 +222,16 @@ func (w *flow) send() {
 		}
 		w.left = nil
 	}
-	m := meter{}
-	for !w.sendOnce(&m) {
+	var m meter
+	for waiting := w.x.c.req.Expect; !w.sendOnce(&m, waiting); waiting = false {
 	}
 }
 
 // sendOnce waits for what the client says next and passes it on, and says whether
-// that was the last. m measures whether the client is slow. Nothing is borrowed
-// while it waits: a stream may be quiet for long.
-func (w *flow) sendOnce(m *meter) (over bool) {
+// that was the last. m measures whether the client is slow, which one that waits
+// for 100 (Continue) is not. Nothing is borrowed while it waits: a stream may be
+// quiet for long.
+func (w *flow) sendOnce(m *meter, waiting bool) (over bool) {
 	x, c := w.x, w.x.c
 	idle := x.view.Attributes.IdleTimeout
 	began := time.Now()
@@ -257,7 +258,9 @@ func (w *flow) sendOnce(m *meter) (over bool) {
 	// gRPC keeps streams open for messages that come now and then, and so may
 	// whoever has been answered already.
 	if !w.headed.Load() && !isGRPC(&c.req) {
-		m.waited += waited
+		if !waiting {
+			m.waited += waited
+		}
 		if m.slow(n) {
 			w.end(slow, errAborted)
 			return true

@@ -26,12 +26,13 @@ func (x *exchange) upgrade() {
 	x.status = f.res.Status
 	out, err := x.openAnswer(&response{cookies: f.lease.SetCookies()})
 	out = append(out, f.in.bytes()...)
+	tunnels := &c.listener.Metrics.Tunnels
+	tunnels.Add(1) // before the client knows
 	if err != nil || c.send(out) != nil {
+		tunnels.Add(-1)
 		x.reason = reasonGone
 		return
 	}
-	tunnels := &c.listener.Metrics.Tunnels
-	tunnels.Add(1)
 	early := x.lighten()
 	if x.park(early) {
 		return
@@ -67,12 +68,13 @@ func (x *exchange) unpark(o park.Outcome) {
 	defer c.listener.remove(c)
 	defer c.listener.survive(c, c.client.Remote)
 	defer c.close()
-	if o.Panic != nil {
-		c.listener.confess(c.client.Remote, o.Panic, o.Stack)
-	}
 	x.f.received += o.FromClient.Bytes
 	x.sent += o.FromTarget.Bytes
 	x.reason = x.endOf(o.FromTarget.Err, o.FromClient.Err)
+	if o.Panic != nil {
+		c.listener.confess(c.client.Remote, o.Panic, o.Stack)
+		x.reason = reasonTunnel // neither side did anything wrong
+	}
 	c.listener.Metrics.Tunnels.Add(-1)
 	x.endForward()
 	x.finish()
