@@ -106,14 +106,38 @@ func variables(all []acme.Presentation, i int) []string {
 	}
 }
 
+// hookEnv names further variables that hooks get, with commas between.
+const hookEnv = "ALBION_HOOK_ENV"
+
+// inherited is what hooks get of our environment: what every program needs, and
+// what hookEnv names. The rest may be secrets of ours, such as a CA's binding key.
+func inherited(all []string) []string {
+	needed := []string{
+		"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+		"TEMP", "TMP", "SYSTEMROOT", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "PROGRAMDATA", // of Windows
+	}
+	var asked []string
+	for _, v := range all {
+		if names, ok := strings.CutPrefix(v, hookEnv+"="); ok {
+			for name := range strings.SplitSeq(names, ",") {
+				asked = append(asked, strings.TrimSpace(name))
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		upper := strings.ToUpper(name) // http_proxy is written small, and Path on Windows
+		return strings.HasPrefix(name, "CERTBOT_") || !slices.Contains(needed, upper) && !strings.HasPrefix(name, "LC_") && !slices.Contains(asked, name)
+	})
+}
+
 // run runs a program, without a shell between, and returns what it printed. When
 // the time is up it is killed with all that it started.
 func (h *hooks) run(ctx context.Context, program, variables []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Hook)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program[0], program[1:]...)
-	inherited := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CERTBOT_") })
-	cmd.Env = append(inherited, variables...)
+	cmd.Env = append(inherited(os.Environ()), variables...)
 	cmd.Dir = string(filepath.Separator)
 	out, problems := &bounded{}, &bounded{}
 	cmd.Stdout, cmd.Stderr = out, problems

@@ -149,3 +149,30 @@ func TestRefusesMethodsOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// Our environment may hold secrets: a hook gets what it needs, and what it is said
+// to need.
+func TestHooksGetNoSecretsOfOurs(t *testing.T) {
+	w := newWorld(t, resolvetest.Zone{Name: "example.test", Text: zoneText})
+	for name, value := range map[string]string{
+		"ALBION_EAB_KEY": "secret-1", "AWS_SECRET_ACCESS_KEY": "secret-2", "LC_TIME": "C", "https_proxy": "http://proxy.test",
+		"DNS_TOKEN": "let-through", "CERTBOT_TOKEN": "secret-3", "ALBION_HOOK_ENV": "OTHER, DNS_TOKEN,CERTBOT_TOKEN",
+	} {
+		t.Setenv(name, value)
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	hook := script(t, "hook", "env >> "+log+"\n"+nsupdate(w, `add _acme-challenge.$CERTBOT_DOMAIN 60 TXT $CERTBOT_VALIDATION`))
+	present(t, w.solver(albion.MethodExec, hook), txt("example.test", "one"))
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"PATH=", "LC_TIME=C\n", "https_proxy=http://proxy.test\n", "DNS_TOKEN=let-through\n", "CERTBOT_VALIDATION=one\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s is missing in %s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "secret-") {
+		t.Errorf("secrets are among %s", text)
+	}
+}
