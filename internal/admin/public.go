@@ -29,7 +29,7 @@ func (s *Service) publicStatus() Status {
 	if r := status.Refused; r != nil {
 		status.Refused = &Refusal{File: r.File, At: r.At, Problem: "`albion status` and the log say what is wrong"}
 	}
-	return status
+	return withoutPlaces(status)
 }
 
 // healthz answers 200 while every listener serves, and 503 with the reasons
