@@ -97,13 +97,13 @@ func (x *exchange) decide() {
 	x.match()
 	for range maxChanges {
 		fresh := x.c.listener.view.Load()
-		if x.reason != reasonNoTarget || fresh == x.view {
+		if x.parked || x.reason != reasonNoTarget || fresh == x.view {
 			break // status says nothing: a stream that was reset has none either
 		}
 		x.view, x.reason = fresh, ""
 		x.match()
 	}
-	if x.reason == reasonNoTarget {
+	if !x.parked && x.reason == reasonNoTarget {
 		x.unforwarded(503, reasonNoTarget)
 	}
 }
