@@ -27,7 +27,7 @@ tools: ## install what the tests need beyond Go, or say what is missing
 	@scripts/tools
 
 lint: ## go vet for three systems, golangci-lint, gofmt
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || (echo "run gofmt -w on these files" >&2; exit 1)
+	@test -z "$$(gofmt -l . | tee -a /dev/stderr)" || (echo "run gofmt -w on these files" >&2; exit 1)
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./cmd/... ./internal/... ./sockjs/... .
 	GOOS=windows $(GO) vet ./cmd/... ./internal/... ./sockjs/... .
